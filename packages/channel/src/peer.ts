@@ -1,0 +1,69 @@
+import { createHash, X509Certificate } from 'node:crypto';
+import type { TLSSocket } from 'node:tls';
+import { type Identity, parseIdentity } from '@sekisho/wire';
+
+/** Who is at the other end of a TLS connection, as its certificate says. */
+export interface Peer {
+  /** The certificate chains to the operator's CA and is valid now. Without it, `identity` is only a claim. */
+  readonly verified: boolean;
+  /** Why it is not verified, in OpenSSL's words (`CERT_HAS_EXPIRED`, `DEPTH_ZERO_SELF_SIGNED_CERT`, ...). */
+  readonly problem: string | undefined;
+  readonly identity: Identity | undefined;
+  /** SHA-256 of the certificate's DER: what a ticket is bound to. */
+  readonly fingerprint: Buffer;
+  readonly certificate: Buffer;
+  readonly serial: string;
+  readonly expiresAtMs: number;
+}
+
+/** Reads the peer's certificate; undefined when it showed none. Call it once a connection and keep the answer. */
+export function peerOf(socket: TLSSocket): Peer | undefined {
+  const certificate = socket.getPeerX509Certificate();
+  if (certificate === undefined) return undefined;
+  return {
+    verified: socket.authorized,
+    problem: socket.authorized ? undefined : problemOf(socket.authorizationError),
+    identity: identityOf(certificate),
+    fingerprint: createHash('sha256').update(certificate.raw).digest(),
+    certificate: certificate.raw,
+    serial: certificate.serialNumber.toLowerCase(),
+    expiresAtMs: Date.parse(certificate.validTo),
+  };
+}
+
+/** The address a socket came from, without the prefix that a dual-stack listener puts before an IPv4 address. */
+export function addressOf(socket: { readonly remoteAddress?: string | undefined }): string {
+  return socket.remoteAddress?.replace(/^::ffff:(?=\d+\.)/u, '') ?? '';
+}
+
+// Node declares an Error and delivers its code as a string.
+function problemOf(error: unknown): string {
+  if (typeof error === 'string') return error;
+  return error instanceof Error ? error.message : 'unverified';
+}
+
+/** The one `sekisho://` URI among a certificate's subject alternative names; undefined when there is none, or two. */
+export function identityOf(certificate: X509Certificate): Identity | undefined {
+  const uris = uriNames(certificate.subjectAltName ?? '').filter((uri) => uri.startsWith('sekisho://'));
+  const [uri] = uris;
+  if (uri === undefined || uris.length > 1) return undefined;
+  try {
+    return parseIdentity(uri);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Node prints subject alternative names as one line and quotes, as JSON, those that could be mistaken for a separator
+ * (CVE-2021-44532); a name that is not quoted holds neither comma nor quote.
+ */
+function uriNames(line: string): string[] {
+  const names: string[] = [];
+  for (const match of line.matchAll(/(?:^|, )(\w[\w ]*):("(?:[^"\\]|\\.)*"|[^,"]*)/gu)) {
+    const [, kind, name] = match;
+    if (kind !== 'URI' || name === undefined) continue;
+    names.push(name.startsWith('"') ? String(JSON.parse(name)) : name);
+  }
+  return names;
+}
