@@ -110,17 +110,24 @@ export class ControlConnection<N extends MessageName> {
   }
 
   #deliver(message: Message<N>): void {
-    const pending = isAnswer(message) ? this.#pending.get(message.id) : undefined;
-    if (pending === undefined) return this.#handler.onMessage(message);
-    const answer = message as Message as Message<Answer>;
+    const answer = answerIn(message as unknown as Message);
+    const pending = answer === undefined ? undefined : this.#pending.get(answer.id);
+    if (answer === undefined || pending === undefined) return this.#handler.onMessage(message);
     this.#pending.delete(answer.id);
     clearTimeout(pending.timer);
     pending.resolve(answer);
   }
 }
 
-const ANSWERS: ReadonlySet<MessageName> = new Set<Answer>(['welcome', 'lease', 'refuse', 'grant', 'pong']);
-
-function isAnswer(message: Message): message is Message<Answer> {
-  return ANSWERS.has(message.type);
+function answerIn(message: Message): Message<Answer> | undefined {
+  switch (message.type) {
+    case 'welcome':
+    case 'lease':
+    case 'refuse':
+    case 'grant':
+    case 'pong':
+      return message;
+    default:
+      return undefined;
+  }
 }

@@ -93,7 +93,7 @@ const writer = new Writer();
 /** Encodes a record. Throws WireError when a value is out of its field's bounds. */
 export function encodeFields<S extends Fields>(fields: S, value: RecordOf<S>): Buffer {
   writer.reset();
-  writeFields(fields, value as Record<string, unknown>);
+  writeFields(fields, value);
   return writer.copy();
 }
 

@@ -1,0 +1,12 @@
+export { ChannelError, type ChannelErrorCode } from './channel-error.ts';
+export { ControlConnection, type ControlHandler, type ControlInit } from './control-connection.ts';
+export {
+  connectEndpoint,
+  type ConnectInit,
+  type Credentials,
+  type Expectation,
+  identityMismatch,
+  secureContext,
+} from './endpoint.ts';
+export { Listener, type ListenerHandler, type ListenerInit, type RejectReason } from './listener.ts';
+export { addressOf, identityOf, type Peer, peerOf } from './peer.ts';
