@@ -9,4 +9,5 @@ export {
   secureContext,
 } from './endpoint.ts';
 export { Listener, type ListenerHandler, type ListenerInit, type RejectReason } from './listener.ts';
+export { MuxConnection, type MuxConnectionHandler, type MuxConnectionInit } from './mux-connection.ts';
 export { addressOf, identityOf, type Peer, peerOf } from './peer.ts';

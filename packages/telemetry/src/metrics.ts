@@ -78,7 +78,7 @@ function checked<L extends LabelValues>(init: MetricInit<L>, labels: Labels<L>):
   for (const [label, value] of Object.entries(labels)) {
     if (!init.labels?.[label]?.includes(value)) throw new Error(`${init.name}: ${label} may not be ${String(value)}`);
   }
-  return labels as Record<string, string>;
+  return labels;
 }
 
 function combinations(labels: LabelValues | undefined): Record<string, string>[] {

@@ -27,8 +27,11 @@ export {
   type Ticket,
   type TicketExpectation,
 } from './ticket.ts';
-export { WireError, type WireErrorCode } from './wire-error.ts';
+export { Mux, type MuxHandler, type MuxInit } from './yamux/mux.ts';
+export { MuxError, type MuxErrorCode } from './yamux/error.ts';
+export { type MuxStream, type MuxStreamHandler } from './yamux/stream.ts';
 export { IdentityError, type IdentityErrorCode } from './identity-error.ts';
+export { WireError, type WireErrorCode } from './wire-error.ts';
 export {
   type DeviceIdentity,
   formatIdentity,
