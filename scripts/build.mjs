@@ -1,0 +1,31 @@
+// Bundles the command into dist/: one file with everything in it, to be copied to servers and routers that have Node.
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const dist = join(root, 'dist');
+const outfile = join(dist, 'sekisho.mjs');
+
+rmSync(dist, { recursive: true, force: true });
+mkdirSync(dist);
+await build({
+  entryPoints: [join(root, 'packages/cli/src/main.ts')],
+  outfile,
+  bundle: true,
+  platform: 'node',
+  target: 'node24',
+  format: 'esm',
+  legalComments: 'eof',
+  banner: {
+    // Some dependencies are CommonJS and call require().
+    js: "#!/usr/bin/env node\nimport { createRequire as sekishoRequire } from 'node:module';\nconst require = sekishoRequire(import.meta.url);",
+  },
+});
+chmodSync(outfile, 0o755);
+const { version, license } = JSON.parse(readFileSync(join(root, 'packages/cli/package.json'), 'utf8'));
+const manifest = { name: 'sekisho', version, license, type: 'module', bin: { sekisho: './sekisho.mjs' }, engines: { node: '>=24' } };
+writeFileSync(join(dist, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+for (const file of ['LICENSE', 'README.md', 'CHANGELOG.md']) copyFileSync(join(root, file), join(dist, file));
+console.log(`dist/sekisho.mjs: ${Math.round(statSync(outfile).size / 1024)} KiB. Copy dist/ to a machine with Node >= 24.`);
