@@ -1,0 +1,243 @@
+import { isIP } from 'node:net';
+import { z } from 'zod';
+import { duration, size } from './quantities.ts';
+
+/**
+ * site.yaml: one file, the same on every server of a site. Each key says what it is and why its default is what it is;
+ * docs/configuration.md and docs/config.schema.json are made from this file.
+ */
+
+const SITE_NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/u;
+const SERVER_NAME = /^[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?$/u;
+const HOST_NAME = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/iu;
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+const MAX_RELAYS = 32;
+
+const port = () => z.int().min(1).max(65_535);
+const count = (max: number) => z.int().min(1).max(max);
+const serverName = () => z.string().regex(SERVER_NAME, 'a name is 1 to 63 of a-z, 0-9, "." and "-"');
+const address = () => z.string().refine((text) => isIP(text) !== 0, 'an IP address is needed here, such as 192.0.2.11');
+const cidr = () =>
+  z.string().refine((text) => isCidr(text), 'a network is needed here, such as 10.0.0.0/8 or 2001:db8::/32');
+const hostPort = () =>
+  z.string().regex(/^(?:\[[0-9a-f:]+\]|[^\s:[\]]+):\d{1,5}$/iu, 'host:port is needed here, such as mail.example.com:25');
+export const dnsServer = () =>
+  z.string().refine((text) => isDnsServer(text), 'an address with or without a port is needed here, such as 192.0.2.53 or [2001:db8::1]:5353');
+export const hostName = () => z.string().regex(HOST_NAME, 'a DNS name is needed here, such as manager.example.com');
+
+function isCidr(text: string): boolean {
+  const [network = '', bits = '', ...rest] = text.split('/');
+  const version = isIP(network);
+  return version !== 0 && rest.length === 0 && /^\d{1,3}$/u.test(bits) && Number(bits) <= (version === 4 ? 32 : 128);
+}
+
+function isDnsServer(text: string): boolean {
+  if (isIP(text) !== 0) return true;
+  const [, v4, v6] = /^(?:([\d.]+)|\[([0-9a-f:.]+)\]):\d{1,5}$/iu.exec(text) ?? [];
+  return isIP(v4 ?? '') === 4 || isIP(v6 ?? '') === 6;
+}
+
+const server = z.strictObject({
+  name: serverName().meta({ description: 'The name of the server in tables, leases, tickets and logs.' }),
+  address: address().meta({ description: 'The address at which agents and the other servers of the site reach it.' }),
+  roles: z
+    .array(z.enum(['manager', 'auth', 'relay']))
+    .min(1)
+    .meta({ description: 'What runs on it. All servers relay; two of them manage and authenticate.' }),
+});
+
+const ports = z.strictObject({
+  manager: port().default(7025).meta({ description: 'Agents ask here. The same at every site: DNS gives addresses only.' }),
+  relay: port().default(7026).meta({ description: 'Agents bring mail here.' }),
+  relayControl: port().default(7027).meta({ description: 'Managers of the site ask relays for their load here.' }),
+  auth: port().default(7028).meta({ description: 'Managers of the site ask for tickets here.' }),
+});
+
+const table = z.strictObject({
+  policy: z.enum(['least-load', 'weighted']).default('least-load').meta({
+    description: 'How a relay is chosen. `least-load`: the lowest load per weight. `weighted`: turns by weight alone.',
+  }),
+  relays: z
+    .array(z.union([serverName(), z.strictObject({ relay: serverName(), weight: count(1000).default(1) })]))
+    .max(1000)
+    .default([])
+    .meta({
+      description:
+        'Servers by name or address; one that stands there twice gets twice the share, as does `{ relay: s3, weight: 2 }`. Empty: every server with the role relay, once.',
+    }),
+});
+
+const manager = z.strictObject({
+  maxAgents: count(1_000_000).default(10_000).meta({ description: 'Agents connected at once; one descriptor each.' }),
+  maxPerAddress: count(100_000).default(100).meta({ description: 'Connections from one address; offices may share one.' }),
+  probeInterval: duration(100, MINUTE).default(1000).meta({ description: 'How often a relay is asked for its load.' }),
+  probeTimeout: duration(50, MINUTE).default(1000).meta({ description: 'A relay that takes longer has failed this probe.' }),
+  maxLoadPerCore: z.number().positive().default(4).meta({
+    description: 'Load average per core above which a relay is marked overloaded.',
+  }),
+});
+
+const auth = z.strictObject({
+  proof: z.enum(['certificate', 'mac-only']).default('certificate').meta({
+    description: '`mac-only` admits registered devices by their MAC alone, which anybody can claim. It is loud when on.',
+  }),
+  ticketTtl: duration(10_000, DAY).default(10 * MINUTE).meta({
+    description: 'How long a ticket, and with it a lease, holds: the longest a revoked device can go on.',
+  }),
+  revocations: z
+    .strictObject({
+      file: z.string().optional().meta({ description: 'The revocation list of the operator, read again when it changes.' }),
+      urls: z.array(z.url({ protocol: /^https?$/u })).default([]).meta({
+        description: 'Where to fetch it. It is signed, so plain HTTP will do.',
+      }),
+      refresh: duration(1000, DAY).default(5 * MINUTE).meta({ description: 'How often file and URLs are looked at.' }),
+      maxAge: duration(MINUTE, 365 * DAY).default(35 * DAY).meta({ description: 'An older list is an alarm.' }),
+    })
+    .prefault({}),
+});
+
+const relay = z.strictObject({
+  workers: z.union([z.literal('auto'), count(256)]).default('auto').meta({ description: '`auto`: one for each core.' }),
+  maxDevices: count(1_000_000).default(2000).meta({ description: 'Connected devices at once; one descriptor each.' }),
+  maxSessions: count(1_000_000).default(4000).meta({
+    description: 'Mail sessions at once; one descriptor each. "Full" is an answer; without it a surge takes all down.',
+  }),
+  maxSessionsPerDevice: count(100_000).default(200).meta({ description: 'Mail sessions of one device at once.' }),
+  maxPerAddress: count(100_000).default(50).meta({ description: 'Connections from one address (Postfix has 50, too).' }),
+  window: size(256 * 1024, 64 * 1024 * 1024).default(256 * 1024).meta({
+    description: 'Bytes of one session that may wait in each direction: bounds memory, and speed on long lines.',
+  }),
+  connectTimeout: duration(100, MINUTE).default(4000).meta({
+    description: 'To resolve and reach a destination. Below the 5 s in which an agent decides.',
+  }),
+  drainTimeout: duration(0, DAY).default(660_000).meta({
+    description: 'How long conversations may go on after a stop was asked for: more than the 600 s of RFC 5321 4.5.3.2.6.',
+  }),
+  bytesPerSecondLimit: size(0, 1e12).default(0).meta({
+    description: 'What the line of this server carries; a relay near it counts as loaded though its CPU is idle. 0B: unknown.',
+  }),
+  destinations: z
+    .strictObject({
+      extraPorts: z.array(port()).max(100).default([]).meta({
+        description: 'Allowed besides 25 465 587 110 995 143 993.',
+      }),
+      allow: z.array(cidr()).max(1000).default([]).meta({
+        description:
+          'Networks that are reachable although they are private, loopback or otherwise refused. A stale line here is a hole.',
+      }),
+    })
+    .prefault({}),
+  proxyProtocol: z.array(hostPort()).max(1000).default([]).meta({
+    description: 'Destinations that are told the address of the client with a PROXY protocol version 2 header.',
+  }),
+  dns: z
+    .strictObject({
+      servers: z.array(dnsServer()).max(8).default([]).meta({
+        description: 'For the names of destinations. Empty: those of the system.',
+      }),
+    })
+    .prefault({}),
+});
+
+const metrics = z.strictObject({
+  address: address().default('127.0.0.1').meta({ description: 'Who can read metrics learns much; keep it on loopback.' }),
+  manager: port().optional().meta({ description: 'Serves GET /metrics of this role here. Not set: not served.' }),
+  relay: port().optional().meta({ description: 'The same for the relay.' }),
+  auth: port().optional().meta({ description: 'The same for auth.' }),
+});
+
+export const logSchema = z.strictObject({
+  level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info').meta({
+    description: '`info` is one line a session and one for each change of state.',
+  }),
+});
+
+export const siteSchema = z
+  .strictObject({
+    site: z.string().regex(SITE_NAME, 'a site is named with 1 to 63 of a-z, 0-9 and "-"').meta({
+      description: 'The name of the site, the one in its certificates.',
+    }),
+    managerName: hostName().meta({
+      description: 'The DNS name by which agents find managers, the same at every site.',
+    }),
+    keys: z.string().default('keys').meta({
+      description: 'The directory with certificates and keys that `site init` made; relative to this file.',
+    }),
+    stateDir: z.string().default('state').meta({
+      description: 'Where the embedded store and the sockets for administration are; relative to this file.',
+    }),
+    store: z
+      .strictObject({
+        url: z
+          .string()
+          .regex(/^(?:sqlite:.+|rediss?:\/\/.+|redis\+unix:.+)$/u, 'sqlite:FILE, redis://HOST:PORT, rediss://HOST:PORT or redis+unix:/SOCKET')
+          .default('sqlite:state/site.db')
+          .meta({
+            description: 'SQLite for a site whose managers run on one server, Redis where two managers must see the same.',
+          }),
+        passwordFile: z.string().optional().meta({ description: 'A file that holds the password for Redis.' }),
+      })
+      .prefault({}),
+    ports: ports.prefault({}),
+    servers: z.array(server).min(1).max(64).meta({ description: 'The servers of the site.' }),
+    table: table.prefault({}),
+    manager: manager.prefault({}),
+    auth: auth.prefault({}),
+    relay: relay.prefault({}),
+    metrics: metrics.prefault({}),
+    log: logSchema.prefault({}),
+  })
+  .superRefine(contradictions);
+
+export type SiteConfig = z.output<typeof siteSchema>;
+
+interface Refined {
+  readonly servers: readonly z.output<typeof server>[];
+  readonly ports: z.output<typeof ports>;
+  readonly table: z.output<typeof table>;
+  readonly metrics: z.output<typeof metrics>;
+}
+
+/** What is wrong although every key by itself is right. */
+function contradictions(config: Refined, context: z.RefinementCtx): void {
+  const problem = (path: (string | number)[], message: string): void => context.addIssue({ code: 'custom', path, message });
+  config.servers.forEach((server, index) => {
+    for (const key of ['name', 'address'] as const) {
+      const first = config.servers.findIndex((other) => other[key] === server[key]);
+      if (first < index) problem(['servers', index, key], `${server[key]} is already the ${key} of servers.${first}`);
+    }
+  });
+  const has = (role: 'manager' | 'auth' | 'relay'): boolean => config.servers.some(({ roles }) => roles.includes(role));
+  for (const role of ['manager', 'auth', 'relay'] as const) {
+    if (!has(role)) problem(['servers'], `no server has the role ${role}`);
+  }
+  const relays = config.servers.filter(({ roles }) => roles.includes('relay'));
+  if (relays.length > MAX_RELAYS) problem(['servers'], `${relays.length} relays; a site has at most ${MAX_RELAYS}`);
+  config.table.relays.forEach((entry, index) => {
+    const wanted = typeof entry === 'string' ? entry : entry.relay;
+    if (!relays.some(({ name, address }) => name === wanted || address === wanted))
+      problem(['table', 'relays', index], `${wanted} is no server with the role relay; those are ${names(relays)}`);
+  });
+  distinct(problem, 'ports', config.ports);
+  distinct(problem, 'metrics', { manager: config.metrics.manager, relay: config.metrics.relay, auth: config.metrics.auth });
+}
+
+function names(servers: readonly { name: string }[]): string {
+  return servers.map(({ name }) => name).join(', ') || 'none';
+}
+
+function distinct(
+  problem: (path: (string | number)[], message: string) => void,
+  section: string,
+  values: Readonly<Record<string, number | undefined>>,
+): void {
+  const seen = new Map<number, string>();
+  for (const [key, value] of Object.entries(values)) {
+    if (value === undefined) continue;
+    const other = seen.get(value);
+    if (other !== undefined) problem([section, key], `${value} is already ${section}.${other}`);
+    seen.set(value, key);
+  }
+}
