@@ -1,1 +1,23 @@
-export {};
+export { parseDnsName } from './pki/dns-name.ts';
+export { type TicketKey, ticketKeyId } from './pki/keys.ts';
+export type { IssuedCertificate } from './pki/leaf.ts';
+export {
+  type DeviceInit,
+  type IssuedSite,
+  Operator,
+  type OperatorInit,
+  type RevokeInit,
+  type SiteInit,
+  type WallClock,
+} from './pki/operator.ts';
+export type { OperatorSettings } from './pki/operator-settings.ts';
+export { PkiError, type PkiErrorCode } from './pki/pki-error.ts';
+export {
+  MAX_REVOCATION_LIST_BYTES,
+  readRevocationList,
+  REVOCATION_REASONS,
+  type RevocationList,
+  type RevocationReason,
+  type RevokedCertificate,
+} from './pki/revocation-list.ts';
+export { formatSerial } from './pki/serial.ts';
