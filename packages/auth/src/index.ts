@@ -21,3 +21,6 @@ export {
   type RevokedCertificate,
 } from './pki/revocation-list.ts';
 export { formatSerial } from './pki/serial.ts';
+export { type AuthComponents, type AuthServer, type AuthStatus, startAuth } from './auth-server.ts';
+export type { FailureLimits } from './failure-limiter.ts';
+export type { AuthSettings } from './settings.ts';

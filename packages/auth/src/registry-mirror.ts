@@ -1,0 +1,36 @@
+import { MAX_PAGE_DEVICES, type DeviceRecord, type Store } from '@sekisho/store';
+import { packRights, RIGHTS, type Right } from '@sekisho/wire';
+import type { RegisteredDevice } from './admission.ts';
+
+/**
+ * What admission needs of the site's registry, in memory: a device is admitted without asking the store, and while it
+ * does not answer. A registered device costs about 150 bytes.
+ */
+export class RegistryMirror {
+  #devices: ReadonlyMap<string, RegisteredDevice> = new Map();
+
+  get size(): number {
+    return this.#devices.size;
+  }
+
+  device(mac: string): RegisteredDevice | undefined {
+    return this.#devices.get(mac);
+  }
+
+  /** Reads the whole registry; what was known stays in force until all of it is there. Throws StoreError. */
+  async load(store: Store): Promise<void> {
+    const devices = new Map<string, RegisteredDevice>();
+    let after: string | undefined;
+    do {
+      const page = await store.listDevices({ after, limit: MAX_PAGE_DEVICES });
+      for (const record of page.devices) devices.set(record.mac, entryOf(record));
+      after = page.next ?? undefined;
+    } while (after !== undefined);
+    this.#devices = devices;
+  }
+}
+
+function entryOf({ state, proof, rights }: DeviceRecord): RegisteredDevice {
+  const known = rights.filter((right): right is Right => Object.hasOwn(RIGHTS, right));
+  return { disabled: state === 'disabled', macOnly: proof === 'mac-only', rights: packRights([...new Set(known)]) };
+}
