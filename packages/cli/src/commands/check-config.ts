@@ -1,0 +1,44 @@
+import type { Command } from 'commander';
+import { CommandError } from '../exit-codes.ts';
+import { type Finding, machineFindings } from '../files/machine.ts';
+import { readCredentials, readTicketKey, readTicketPublicKeys } from '../files/site-keys.ts';
+import { loadSite, type Server, type Site } from '../files/site.ts';
+import { paint, result, resultJson, say } from '../output.ts';
+
+/** `sekisho check-config`: everything that can be known before a site is started. */
+export function addCheckConfigCommand(program: Command): void {
+  program
+    .command('check-config')
+    .argument('<site.yaml>', 'the configuration of a site')
+    .option('--server <name>', 'which of its servers this machine is; by default by address')
+    .option('--json', 'for programs', false)
+    .description('check a site.yaml, its keys, and whether this machine can carry what it promises')
+    .action((file: string, options: { server?: string; json: boolean }) => {
+      const site = loadSite(file);
+      const servers = site.here(options.server);
+      const findings = servers.flatMap((server) => [...keyFindings(site, server), ...machineFindings(site, server)]);
+      if (options.json) resultJson(findings);
+      else report(file, servers, findings);
+      if (findings.some(({ grave }) => grave)) throw new CommandError(`${file} cannot be used on this machine as it is.`);
+    });
+}
+
+function report(file: string, servers: readonly Server[], findings: readonly Finding[]): void {
+  for (const { server, grave, message } of findings)
+    say(`${paint(grave ? 'red' : 'yellow', grave ? 'error' : 'warning')}: ${server}: ${message}`);
+  if (!findings.some(({ grave }) => grave)) result(`${file}: good for ${servers.map(({ name }) => name).join(', ')}`);
+}
+
+function keyFindings(site: Site, server: Server): Finding[] {
+  const attempts: (() => unknown)[] = server.roles.map((role) => () => readCredentials(site.keysDirectory, role));
+  if (server.roles.includes('auth')) attempts.push(() => readTicketKey(site.keysDirectory));
+  if (server.roles.includes('relay')) attempts.push(() => readTicketPublicKeys(site.keysDirectory));
+  return attempts.flatMap((attempt) => {
+    try {
+      attempt();
+      return [];
+    } catch (error) {
+      return [{ server: server.name, grave: true, message: error instanceof Error ? error.message : String(error) }];
+    }
+  });
+}

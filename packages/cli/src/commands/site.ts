@@ -1,0 +1,67 @@
+import { copyFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Operator } from '@sekisho/auth';
+import { type Command, InvalidArgumentError } from 'commander';
+import { isIP } from 'node:net';
+import { makePrivateDirectory, writeSecretFile } from '../files/secret-file.ts';
+import { writeSiteKeys } from '../files/site-keys.ts';
+import { siteYaml } from '../files/site-yaml.ts';
+import { result, say } from '../output.ts';
+import { days } from './days.ts';
+
+interface SiteInitOptions {
+  readonly operator: string;
+  readonly site: string;
+  readonly dev: boolean;
+  readonly address: readonly string[];
+  readonly days: number;
+}
+
+/** The two servers of a site that also manage; the rest are dedicated relays. */
+const MANAGING_SERVERS = 2;
+
+/** `sekisho site init`: everything that a new site needs, and nothing that another site has. */
+export function addSiteCommands(program: Command): void {
+  const site = program.command('site').description('the sites of the mesh');
+  site
+    .command('init')
+    .argument('<directory>', 'where to write the site')
+    .requiredOption('--operator <directory>', "the operator's directory")
+    .requiredOption('--site <name>', 'the name of the site, such as tokyo-1')
+    .option('--address <address...>', 'the addresses of its servers', addresses)
+    .option('--days <n>', 'how long its certificates are valid', days, 825)
+    .option('--dev', 'a site on loopback that may relay to loopback', false)
+    .description('make the certificates and the site.yaml of a site')
+    .addHelpText('after', '\nExample:\n  sekisho site init ./tokyo --operator ./operator --site tokyo-1 --address 192.0.2.11 192.0.2.12')
+    .action(async (directory: string, options: SiteInitOptions) => {
+      await initSite(directory, options);
+    });
+}
+
+async function initSite(directory: string, options: SiteInitOptions): Promise<void> {
+  const operator = await Operator.open(options.operator);
+  const issued = await operator.issueSite({ site: options.site, days: options.days });
+  const given = options.address ?? [options.dev ? '127.0.0.1' : '192.0.2.11'];
+  const servers = given.map((address, index) => ({
+    name: `s${index + 1}`,
+    address,
+    roles: index < MANAGING_SERVERS ? ['manager', 'auth', 'relay'] : ['relay'],
+  }));
+  makePrivateDirectory(directory);
+  const yaml = join(directory, 'site.yaml');
+  const { managerName } = operator.settings;
+  writeSecretFile(yaml, siteYaml({ site: options.site, managerName, servers, dev: options.dev }));
+  writeSiteKeys(join(directory, 'keys'), issued);
+  copyFileSync(join(options.operator, 'revocations.crl.pem'), join(directory, 'revocations.crl.pem'));
+  result(yaml);
+  say(`Site ${options.site} is in ${directory}; its certificates hold until ${issued.manager.expiresAt.toISOString().slice(0, 10)}.`);
+  if (options.address === undefined && !options.dev)
+    say(`The address in ${yaml} is an example: enter those of the servers.`);
+  say(`Next: sekisho check-config ${yaml}, then sekisho up --config ${yaml},`);
+  say(`and register its managers' addresses under ${managerName} in DNS.`);
+}
+
+function addresses(value: string, previous: readonly string[] | undefined): string[] {
+  if (isIP(value) === 0) throw new InvalidArgumentError('An IP address is needed here, such as 192.0.2.11.');
+  return [...(previous ?? []), value];
+}

@@ -1,0 +1,73 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { availableParallelism, totalmem } from 'node:os';
+import type { Server, Site } from './site.ts';
+
+/** Something about this machine that does not fit the configuration. A grave one means that it cannot work. */
+export interface Finding {
+  readonly server: string;
+  readonly grave: boolean;
+  readonly message: string;
+}
+
+/** Descriptors that a process needs besides its connections: libraries, logs, the store, sockets that are closing. */
+const SPARE_DESCRIPTORS = 64;
+/** What one connection of a device and one session cost in memory besides their windows; measured, rounded up. */
+const BYTES_PER_CONNECTION = 64 * 1024;
+const BYTES_PER_PROCESS = 80 * 1024 * 1024;
+const LOWEST_UNPRIVILEGED_PORT = 1024;
+const LISTEN_BACKLOG = 1024;
+
+/** Compares the caps of a server's roles with this machine's descriptors, memory, ports and kernel settings. */
+export function machineFindings(site: Site, server: Server): Finding[] {
+  const found: Finding[] = [];
+  const grave = (message: string): void => void found.push({ server: server.name, grave: true, message });
+  const warn = (message: string): void => void found.push({ server: server.name, grave: false, message });
+  const { relay, manager, ports } = site.config;
+  const descriptors = descriptorLimit();
+
+  if (server.roles.includes('relay')) {
+    const workers = relay.workers === 'auto' ? availableParallelism() : relay.workers;
+    const needed = Math.ceil((relay.maxDevices + relay.maxSessions) / workers) + SPARE_DESCRIPTORS;
+    if (needed > descriptors)
+      grave(`relay.maxDevices + relay.maxSessions need ${needed} descriptors in each of ${workers} workers; the limit is ${descriptors}. Raise it (ulimit -n, LimitNOFILE=) or lower the caps.`);
+    const bytes = relay.maxSessions * (2 * relay.window + BYTES_PER_CONNECTION) + relay.maxDevices * BYTES_PER_CONNECTION + (workers + 1) * BYTES_PER_PROCESS;
+    if (bytes > totalmem())
+      warn(`with every session stalled and its windows full the relay would hold ${gigabytes(bytes)}; this machine has ${gigabytes(totalmem())}. Lower relay.maxSessions or relay.window.`);
+  }
+  if (server.roles.includes('manager') && manager.maxAgents + SPARE_DESCRIPTORS > descriptors)
+    grave(`manager.maxAgents needs ${manager.maxAgents + SPARE_DESCRIPTORS} descriptors; the limit is ${descriptors}. Raise it (ulimit -n, LimitNOFILE=) or lower the cap.`);
+
+  const low = Object.entries(ports).filter(([, port]) => port < lowestFreePort());
+  if (low.length > 0 && process.getuid?.() !== 0)
+    grave(`ports.${low[0]?.[0]} is ${low[0]?.[1]}: below ${lowestFreePort()} a process needs root or CAP_NET_BIND_SERVICE.`);
+  const backlog = kernelNumber('/proc/sys/net/core/somaxconn');
+  if (backlog !== undefined && backlog < LISTEN_BACKLOG)
+    warn(`net.core.somaxconn is ${backlog}: a burst of agents is refused. Set it to ${LISTEN_BACKLOG} or more.`);
+  return found;
+}
+
+function descriptorLimit(): number {
+  try {
+    const line = /^Max open files\s+(\S+)/mu.exec(readFileSync('/proc/self/limits', 'utf8'));
+    return line?.[1] === 'unlimited' ? Number.POSITIVE_INFINITY : Number(line?.[1]);
+  } catch {
+    return Number(execFileSync('sh', ['-c', 'ulimit -n'], { encoding: 'utf8' }).trim());
+  }
+}
+
+function lowestFreePort(): number {
+  return kernelNumber('/proc/sys/net/ipv4/ip_unprivileged_port_start') ?? LOWEST_UNPRIVILEGED_PORT;
+}
+
+function kernelNumber(path: string): number | undefined {
+  try {
+    return Number(readFileSync(path, 'utf8'));
+  } catch {
+    return undefined; // not Linux
+  }
+}
+
+function gigabytes(bytes: number): string {
+  return `${(bytes / 1e9).toFixed(1)} GB`;
+}

@@ -1,0 +1,46 @@
+export interface SiteYamlInit {
+  readonly site: string;
+  readonly managerName: string;
+  readonly servers: readonly { readonly name: string; readonly address: string; readonly roles: readonly string[] }[];
+  /** Loopback may be a destination, and relays listen on loopback: for trying things out on one machine. */
+  readonly dev: boolean;
+}
+
+/** The commented site.yaml that `site init` writes. */
+export function siteYaml({ site, managerName, servers, dev }: SiteYamlInit): string {
+  const rows = servers.map(({ name, address, roles }) => `  - { name: ${name}, address: ${address}, roles: [${roles.join(', ')}] }`);
+  return `# Site ${site}: one file, the same on all its servers. docs/configuration.md explains every key;
+# \`sekisho check-config\` tells what is wrong with it and whether this machine can carry it.
+site: ${site}
+managerName: ${managerName}        # its A and AAAA records are the managers of all sites
+
+keys: keys                             # made by \`site init\`; a server needs only the files of its roles
+stateDir: state
+store:
+  url: sqlite:state/site.db            # managers on two servers must share: redis+unix:/run/redis/redis.sock
+
+servers:                               # all relay; two of them also manage and authenticate
+${rows.join('\n')}
+
+# table:                               # a server that stands here twice gets twice the share
+#   relays: [${servers.map(({ name }) => name).join(', ')}]
+
+auth:
+  revocations:
+    file: revocations.crl.pem          # carry the operator's newest here, or publish it:
+    # urls: [https://operator.example.com/revocations.crl.pem]
+
+relay:
+  maxSessions: 4000                    # "full" is an answer; without it a surge takes the machine down
+${
+  dev
+    ? `  destinations:                        # a site made with --dev may relay to this machine; a real one may not
+    allow: [127.0.0.0/8, '::1/128']
+`
+    : `  # destinations:
+  #   allow: [10.1.0.0/16]             # private networks are refused unless they stand here
+`
+}
+# metrics: { manager: 9460, relay: 9461, auth: 9462 }   # Prometheus, on loopback
+`;
+}

@@ -1,0 +1,85 @@
+import { mkdirSync, readFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
+import { openStore, type Store, type StoreComponents } from '@sekisho/store';
+import { loadConfig } from '../config/load.ts';
+import { type SiteConfig, siteSchema } from '../config/site-schema.ts';
+import { CommandError, EXIT } from '../exit-codes.ts';
+
+export type Server = SiteConfig['servers'][number];
+export type Role = Server['roles'][number];
+
+/** A site.yaml, read and checked, with its paths resolved. */
+export class Site {
+  readonly file: string;
+  readonly config: SiteConfig;
+
+  constructor(file: string, config: SiteConfig) {
+    this.file = file;
+    this.config = config;
+  }
+
+  get keysDirectory(): string {
+    return this.#path(this.config.keys);
+  }
+
+  get stateDirectory(): string {
+    return this.#path(this.config.stateDir);
+  }
+
+  get revocationFile(): string | undefined {
+    const { file } = this.config.auth.revocations;
+    return file === undefined ? undefined : this.#path(file);
+  }
+
+  /** The socket for administration of a server's manager. */
+  adminSocket(server: Server): string {
+    return join(this.stateDirectory, `manager-${server.name}.sock`);
+  }
+
+  /** The servers with a role, in the order of the file. */
+  withRole(role: Role): Server[] {
+    return this.config.servers.filter(({ roles }) => roles.includes(role));
+  }
+
+  /** The servers of the file that are this machine: by name if one is given, else by address. */
+  here(name: string | undefined): Server[] {
+    const { servers } = this.config;
+    const own = name === undefined ? servers.filter(({ address }) => isLocal(address)) : servers.filter((one) => one.name === name);
+    if (own.length > 0) return own;
+    const known = servers.map((one) => `${one.name} (${one.address})`).join(', ');
+    throw new CommandError(
+      name === undefined
+        ? `No server of ${this.file} has an address of this machine; it has ${known}. Say which one this is: --server NAME`
+        : `${this.file} has no server ${name}; it has ${known}.`,
+      EXIT.usage,
+    );
+  }
+
+  /** Opens the store that the site's servers share. */
+  openStore(components: StoreComponents = {}): Promise<Store> {
+    const { url, passwordFile } = this.config.store;
+    const path = /^sqlite:(.*)$/u.exec(url)?.[1];
+    const password = passwordFile === undefined ? undefined : readFileSync(this.#path(passwordFile), 'utf8').trim();
+    mkdirSync(this.stateDirectory, { recursive: true, mode: 0o700 });
+    return openStore(components, {
+      url: path === undefined ? url : `sqlite:${this.#path(path)}`,
+      site: this.config.site,
+      password,
+    });
+  }
+
+  #path(path: string): string {
+    return isAbsolute(path) ? path : resolve(dirname(this.file), path);
+  }
+}
+
+/** Reads a site.yaml with the environment laid over it. Throws ConfigError. */
+export function loadSite(file: string): Site {
+  return new Site(resolve(file), loadConfig(file, siteSchema, process.env));
+}
+
+function isLocal(address: string): boolean {
+  if (address.startsWith('127.')) return true;
+  return Object.values(networkInterfaces()).some((addresses) => addresses?.some((own) => own.address === address));
+}
