@@ -171,6 +171,25 @@ test.each<[string, (s: FakeSite) => void, (s: FakeSite) => void]>([
   expect(before).toBe(1);
 });
 
+test('a short silence neither ends a slow start nor begins it again', () => {
+  const s = site({ slowStartMs: 20_000 });
+  s.table.setOverride('a', { drain: true });
+  s.table.setOverride('a', {});
+  for (let i = 0; i < 6; i += 1) s.secondOfAll();
+  for (let i = 0; i < 4; i += 1) s.second({ b: {} });
+  expect(s.state('a')).toBe('stale');
+  s.secondOfAll();
+  expect(s.row('a')).toMatchObject({ state: 'up' });
+  expect(s.row('a').weight.effective).toBeCloseTo(11 / 20);
+});
+
+test('a full relay that falls silent stays full: its own word is not distrusted', () => {
+  const s = site();
+  s.second({ a: { sessions: 1_000 }, b: {} });
+  for (let i = 0; i < 5; i += 1) s.second({ b: {} });
+  expect(s.state('a')).toBe('full');
+});
+
 test('a weight override takes the place of the weight and can be taken back', () => {
   const s = site();
   s.table.setOverride('a', { weight: 4 });

@@ -33,9 +33,9 @@ describe('weighted', () => {
     expect(order.some((name, index) => index > 0 && name === order[index - 1])).toBe(false);
   });
 
-  test('the reason is the policy; the current relay is kept', () => {
+  test('the reason is the policy; the current relay is kept, whatever its load', () => {
     const s = new FakeSite('a, b', { policy: 'weighted' });
-    s.secondOfAll();
+    s.second({ a: {}, b: { sessions: 900 } });
     expect(s.table.pick({ count: 1 }).reason).toBe('weighted');
     for (let i = 0; i < 5; i += 1) {
       expect(s.table.pick({ count: 1, prefer: 'b' })).toEqual({ relays: ['b'], reason: 'kept' });
@@ -114,6 +114,21 @@ describe('least-load', () => {
     expect(busy).toBeGreaterThanOrEqual(24);
     expect(busy).toBeLessThanOrEqual(27);
   });
+
+  test('a small weight makes a load no worse than being at the limit', () => {
+    const s = new FakeSite([{ name: 'small', weight: 1 }, { name: 'large', weight: 9 }]);
+    s.second({ small: { loadPerCore: 1.8 }, large: {} });
+    expect(s.firsts(1_000).get('small')).toBeGreaterThanOrEqual(90);
+  });
+
+  test('time out of the rotation is no credit', () => {
+    const s = new FakeSite('a, b, c', { slowStartMs: 0 });
+    s.secondOfAll();
+    s.table.setOverride('a', { drain: true });
+    s.firsts(1_000);
+    s.table.setOverride('a', {});
+    expect(s.firsts(30).get('a')).toBeLessThan(15);
+  });
 });
 
 describe('the current relay', () => {
@@ -122,6 +137,12 @@ describe('the current relay', () => {
     s.second({ a: { sessions: 400 }, b: { sessions: 300 } });
     for (let i = 0; i < 50; i += 1) expect(s.table.pick({ count: 1, prefer: 'a' }).reason).toBe('kept');
     expect(s.row('a')).toMatchObject({ kept: 50, handedOut: 0 });
+  });
+
+  test('is not compared with relays the agent excludes', () => {
+    const s = new FakeSite('a, b, c', { keepMargin: 0.2 });
+    s.second({ a: { sessions: 700 }, b: { sessions: 100 }, c: { sessions: 650 } });
+    expect(s.table.pick({ count: 1, prefer: 'a', exclude: ['b'] })).toEqual({ relays: ['a'], reason: 'kept' });
   });
 
   test('is left for a much better one, by some of its agents and not by all at once', () => {
@@ -192,6 +213,17 @@ describe('fallbacks', () => {
     }
     expect([...second.keys()].sort()).toEqual(['b', 'c', 'd']);
     for (const count of second.values()) expect(Math.abs(count - 333)).toBeLessThan(80);
+  });
+
+  test('are rather the ones with room', () => {
+    const s = new FakeSite('a, b, c', { policy: 'weighted' });
+    s.second({ a: {}, b: { sessions: 800 }, c: {} });
+    let busy = 0;
+    for (let i = 0; i < 1_000; i += 1) {
+      if (s.table.pick({ count: 2, prefer: 'a' }).relays[1] === 'b') busy += 1;
+    }
+    // A fifth of its weight is left, against the whole of c's: one in six.
+    expect(Math.abs(busy - 167)).toBeLessThan(60);
   });
 
   test('are not overloaded ones while enough relays are up', () => {
