@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { MESSAGES, REFUSALS } from '@sekisho/wire';
 import { expect, test } from 'vitest';
+import { configurationPage, siteJsonSchema } from '../../packages/cli/src/config/document.ts';
 import type { Field, Fields } from '../../packages/wire/src/fields.ts';
 
 /** The documents say what the code says. */
@@ -83,4 +84,9 @@ test('every link between documents leads somewhere', () => {
       expect(() => readFileSync(path), `${file} -> ${target}`).not.toThrow(/ENOENT/u);
     }
   }
+});
+
+test('docs/configuration.md and config.schema.json are made from the schemas', () => {
+  expect(doc('configuration.md')).toBe(configurationPage());
+  expect(JSON.parse(doc('config.schema.json'))).toEqual(JSON.parse(JSON.stringify(siteJsonSchema())));
 });

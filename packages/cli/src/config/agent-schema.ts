@@ -5,7 +5,6 @@ import { dnsServer, hostName, logSchema } from './site-schema.ts';
 
 /** agent.yaml: what `device enroll` writes and what is carried to the router, keys included. */
 
-const MINUTE = 60_000;
 
 const pem = (label: string) =>
   z.string().refine((text) => text.includes(`-----BEGIN ${label}-----`), `a PEM block is needed here: -----BEGIN ${label}-----`);
@@ -48,8 +47,8 @@ export const agentSchema = z.strictObject({
   dns: z
     .strictObject({
       servers: z.array(dnsServer()).max(8).default([]).meta({ description: 'Empty: those of the system.' }),
-      minTtl: duration(100, 60 * MINUTE).default(30_000).meta({ description: 'A shorter TTL is not respected.' }),
-      maxTtl: duration(100, 24 * 60 * MINUTE).default(20 * MINUTE).meta({ description: 'Nor is a longer one.' }),
+      minTtl: duration('30s', { min: '100ms', max: '1h' }).meta({ description: 'A shorter TTL is not respected.' }),
+      maxTtl: duration('20m', { min: '100ms', max: '1d' }).meta({ description: 'Nor is a longer one.' }),
     })
     .prefault({}),
   failMode: z.enum(['open', 'closed']).default('open').meta({
@@ -58,17 +57,17 @@ export const agentSchema = z.strictObject({
   forward: z.array(forwardSchema).max(64).default([]).meta({
     description: 'Listeners, each with its destination; `--forward` adds more.',
   }),
-  managerStagger: duration(10, MINUTE).default(300).meta({
+  managerStagger: duration('300ms', { min: '10ms', max: '1m' }).meta({
     description: 'A manager that is silent for so long is raced against the next.',
   }),
-  managerBudget: duration(100, 5 * MINUTE).default(5000).meta({ description: 'When all managers are silent, after so long.' }),
-  ackTimeout: duration(10, MINUTE).default(300).meta({
+  managerBudget: duration('5s', { min: '100ms', max: '5m' }).meta({ description: 'When all managers are silent, after so long.' }),
+  ackTimeout: duration('300ms', { min: '10ms', max: '1m' }).meta({
     description: 'A relay that has not acknowledged a session for so long is raced against the second.',
   }),
-  decisionBudget: duration(100, 5 * MINUTE).default(5000).meta({
+  decisionBudget: duration('5s', { min: '100ms', max: '5m' }).meta({
     description: 'A client waits no longer until it is decided how its connection goes.',
   }),
-  deadAfter: duration(500, 10 * MINUTE).default(10_000).meta({
+  deadAfter: duration('10s', { min: '500ms', max: '10m' }).meta({
     description: 'A connection to a manager or relay without a byte for so long is dead, even if nothing was reset.',
   }),
   maxSessions: z.int().min(1).max(100_000).default(500).meta({ description: 'Client connections at once; two descriptors each.' }),

@@ -10,9 +10,6 @@ import { duration, size } from './quantities.ts';
 const SITE_NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/u;
 const SERVER_NAME = /^[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?$/u;
 const HOST_NAME = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/iu;
-const MINUTE = 60_000;
-const HOUR = 60 * MINUTE;
-const DAY = 24 * HOUR;
 const MAX_RELAYS = 32;
 
 const port = () => z.int().min(1).max(65_535);
@@ -72,8 +69,8 @@ const table = z.strictObject({
 const manager = z.strictObject({
   maxAgents: count(1_000_000).default(10_000).meta({ description: 'Agents connected at once; one descriptor each.' }),
   maxPerAddress: count(100_000).default(100).meta({ description: 'Connections from one address; offices may share one.' }),
-  probeInterval: duration(100, MINUTE).default(1000).meta({ description: 'How often a relay is asked for its load.' }),
-  probeTimeout: duration(50, MINUTE).default(1000).meta({ description: 'A relay that takes longer has failed this probe.' }),
+  probeInterval: duration('1s', { min: '100ms', max: '1m' }).meta({ description: 'How often a relay is asked for its load.' }),
+  probeTimeout: duration('1s', { min: '50ms', max: '1m' }).meta({ description: 'A relay that takes longer has failed this probe.' }),
   maxLoadPerCore: z.number().positive().default(4).meta({
     description: 'Load average per core above which a relay is marked overloaded.',
   }),
@@ -83,7 +80,7 @@ const auth = z.strictObject({
   proof: z.enum(['certificate', 'mac-only']).default('certificate').meta({
     description: '`mac-only` admits registered devices by their MAC alone, which anybody can claim. It is loud when on.',
   }),
-  ticketTtl: duration(10_000, DAY).default(10 * MINUTE).meta({
+  ticketTtl: duration('10m', { min: '10s', max: '1d' }).meta({
     description: 'How long a ticket, and with it a lease, holds: the longest a revoked device can go on.',
   }),
   revocations: z
@@ -92,8 +89,8 @@ const auth = z.strictObject({
       urls: z.array(z.url({ protocol: /^https?$/u })).default([]).meta({
         description: 'Where to fetch it. It is signed, so plain HTTP will do.',
       }),
-      refresh: duration(1000, DAY).default(5 * MINUTE).meta({ description: 'How often file and URLs are looked at.' }),
-      maxAge: duration(MINUTE, 365 * DAY).default(35 * DAY).meta({ description: 'An older list is an alarm.' }),
+      refresh: duration('5m', { min: '1s', max: '1d' }).meta({ description: 'How often file and URLs are looked at.' }),
+      maxAge: duration('35d', { min: '1m', max: '365d' }).meta({ description: 'An older list is an alarm.' }),
     })
     .prefault({}),
 });
@@ -106,16 +103,16 @@ const relay = z.strictObject({
   }),
   maxSessionsPerDevice: count(100_000).default(200).meta({ description: 'Mail sessions of one device at once.' }),
   maxPerAddress: count(100_000).default(50).meta({ description: 'Connections from one address (Postfix has 50, too).' }),
-  window: size(256 * 1024, 64 * 1024 * 1024).default(256 * 1024).meta({
+  window: size('256KiB', { min: '256KiB', max: '64MiB' }).meta({
     description: 'Bytes of one session that may wait in each direction: bounds memory, and speed on long lines.',
   }),
-  connectTimeout: duration(100, MINUTE).default(4000).meta({
+  connectTimeout: duration('4s', { min: '100ms', max: '1m' }).meta({
     description: 'To resolve and reach a destination. Below the 5 s in which an agent decides.',
   }),
-  drainTimeout: duration(0, DAY).default(660_000).meta({
+  drainTimeout: duration('11m', { min: '0ms', max: '1d' }).meta({
     description: 'How long conversations may go on after a stop was asked for: more than the 600 s of RFC 5321 4.5.3.2.6.',
   }),
-  bytesPerSecondLimit: size(0, 1e12).default(0).meta({
+  bytesPerSecondLimit: size('0B', { min: '0B', max: '1000GB' }).meta({
     description: 'What the line of this server carries; a relay near it counts as loaded though its CPU is idle. 0B: unknown.',
   }),
   destinations: z
