@@ -1,1 +1,22 @@
-export {};
+export type { OnStateChange, StoreState } from './availability.ts';
+export type { DeviceRecord, DeviceSighting } from './device-record.ts';
+export { DEFAULT_OPERATION_TIMEOUT_MS, openStore, type StoreComponents, type StoreSpec } from './open-store.ts';
+export {
+  MAX_OVERRIDES,
+  MAX_WEIGHT,
+  type Override,
+  type OverrideClearing,
+  type OverrideRegister,
+  type OverridesSnapshot,
+} from './override.ts';
+export {
+  OverridesView,
+  type OverridesViewComponents,
+  type OverridesViewStatus,
+  type ViewLog,
+} from './overrides-view.ts';
+export type { RedisTls } from './redis-client.ts';
+export type { Revocations, RevocationsInput } from './revocations.ts';
+export { STORE_ERROR_CODES, StoreError, type StoreErrorCode } from './store-error.ts';
+export { describeStoreUrl } from './store-url.ts';
+export { MAX_PAGE_DEVICES, type DevicePage, type DevicePageRequest, type Store } from './store.ts';

@@ -1,0 +1,60 @@
+import type { DeviceRecord, DeviceSighting } from './device-record.ts';
+import type { Override, OverrideClearing, OverrideRegister, OverridesSnapshot } from './override.ts';
+import type { Revocations, RevocationsInput } from './revocations.ts';
+
+/** Devices of one page of a listing. */
+export const MAX_PAGE_DEVICES = 500;
+
+/** Which page of the registry: devices after this MAC address, at most `limit` of them (1 to MAX_PAGE_DEVICES). */
+export interface DevicePageRequest {
+  readonly after?: string | undefined;
+  readonly limit: number;
+}
+
+/** `next` is the `after` of the next page, or null when there is none. */
+export interface DevicePage {
+  readonly devices: readonly DeviceRecord[];
+  readonly next: string | null;
+}
+
+/**
+ * What the servers of one site share. Every operation ends within the store's operation timeout and fails with a
+ * StoreError only. A write that fails with UNAVAILABLE may have been carried out.
+ */
+export interface Store {
+  /**
+   * Creates or replaces a device. A sighting is never moved back: the later one of the record and the store stays, so
+   * that an edit does not undo a `touchDevice` made meanwhile.
+   */
+  putDevice(record: DeviceRecord): Promise<void>;
+  getDevice(mac: string): Promise<DeviceRecord | null>;
+  /** Devices in the order of their MAC addresses. A corrupt record fails the page, naming the device. */
+  listDevices(page: DevicePageRequest): Promise<DevicePage>;
+  /** False when there was none. */
+  deleteDevice(mac: string): Promise<boolean>;
+  /** Notes when a device was seen, if it is registered (else false). Does not change the revision. */
+  touchDevice(mac: string, sighting: DeviceSighting): Promise<boolean>;
+
+  setOverride(relay: string, override: Override): Promise<void>;
+  /** Takes an override back, and remembers that, so that nobody's memory brings it back after a loss of data. */
+  clearOverride(relay: string, clearing: OverrideClearing): Promise<void>;
+  /** The overrides in force, by relay. */
+  overrides(): Promise<Map<string, Override>>;
+  /** Overrides and clearings with the epoch and revision of the same moment. */
+  overridesSnapshot(): Promise<OverridesSnapshot>;
+  /**
+   * Merges what a process remembers into a store that lost its data: of each relay the later change stays. Doing it
+   * twice, or by several processes in any order, has the effect of doing it once. Returns what is there afterwards.
+   */
+  restoreOverrides(registers: ReadonlyMap<string, OverrideRegister>): Promise<OverridesSnapshot>;
+  /** An opaque text that differs after any change of a device, an override or the revocation list. Cheap. */
+  revision(): Promise<string>;
+
+  /** Keeps the list if its number is higher than that of the stored one; else changes nothing and returns false. */
+  putRevocations(list: RevocationsInput): Promise<boolean>;
+  getRevocations(): Promise<Revocations | null>;
+
+  ping(): Promise<void>;
+  /** Ends the store; operations under way and later ones fail with CLOSED. May be called twice. */
+  close(): Promise<void>;
+}
