@@ -174,7 +174,6 @@ export class Mux {
 
   /** The transport is gone: every open stream hears onReset, nothing is written any more. */
   abort(): void {
-    if (this.#state === 'aborted') return;
     this.#state = 'aborted';
     this.#output.close();
     this.#resetAll();
@@ -186,7 +185,7 @@ export class Mux {
     const stream = this.#payloadStream;
     if (stream === undefined || stream.closed) return end;
     stream.takeData(position === 0 && end === chunk.length ? chunk : chunk.subarray(position, end));
-    if (this.#payloadBytesLeft === 0 && this.#payloadHasFin && !stream.closed) stream.takeFin();
+    if (this.#payloadBytesLeft === 0 && this.#payloadHasFin) stream.takeFin();
     return end;
   }
 
@@ -268,7 +267,7 @@ export class Mux {
     this.#streams.set(id, stream);
     this.#handler.onStream(stream);
     if (stream.handler === undefined) stream.reset();
-    return this.#state === 'open';
+    return true;
   }
 
   /** Flags of both frame types, but FIN, which comes after the payload. False when nothing else counts any more. */
@@ -289,7 +288,7 @@ export class Mux {
     if (!this.#takeFlags(stream, flags)) return;
     if (!stream.takeWindow(deltaBytes)) {
       this.#fail('WINDOW_OVERFLOW', `${deltaBytes} bytes more on stream ${stream.id}`);
-    } else if ((flags & Flag.fin) !== 0 && !stream.closed) {
+    } else if ((flags & Flag.fin) !== 0) {
       stream.takeFin();
     }
   }
@@ -300,9 +299,8 @@ export class Mux {
       return;
     }
     const isWanted = stream !== undefined && this.#takeFlags(stream, flags);
-    if (this.#state !== 'open') return;
     this.#payloadBytesLeft = length;
-    this.#payloadStream = isWanted ? stream : undefined;
+    this.#payloadStream = stream;
     this.#payloadHasFin = (flags & Flag.fin) !== 0;
     if (!isWanted) return;
     if (length > 0 && stream.finTaken) this.#fail('SENT_AFTER_FIN', `${length} bytes on stream ${id}`);

@@ -3,7 +3,8 @@ import { FrameType, HEADER_BYTES, writeHeader } from './frame.ts';
 /** Where the bytes of a mux go. */
 export interface OutputSink {
   /**
-   * One flush: the buffers in order, to be written together (cork or writev). They must not be modified. The driver may
+   * One flush: the buffers in order, to be written together (cork or writev). They must not be modified. Called from
+   * flush(), and from a stream's write() or setCongested(false) whenever FLUSH_BYTES have come together; the driver may
    * call setCongested(true) from here.
    */
   write(buffers: Uint8Array[]): void;

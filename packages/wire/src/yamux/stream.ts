@@ -199,6 +199,7 @@ export class Stream implements MuxStream, ReadySender {
   }
 
   takeFin(): void {
+    if (this.closed) return;
     this.#finTaken = true;
     this.handler?.onEnd();
     // onEnd may have ended or reset the stream itself.
