@@ -21,6 +21,7 @@ describe('splitSequence', () => {
     ['fewer bytes than it says', '3007020105020105'],
     ['an element longer than the sequence', '3006020105020205'],
     ['an indefinite length', '30800201050201050000'],
+    ['an indefinite length that could be 128', `3080047c${'00'.repeat(124)}0400`],
     ['a length in more bytes than needed', '308106020105020105'],
     ['a length with a leading zero', `30820080${'0400'.repeat(64)}`],
     ['an impossible length', '30ffffffffffffffffff'],

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ticketKeyId } from './keys.ts';
 import { Operator } from './operator.ts';
 import { newSerial } from './serial.ts';
+import { x509 } from './x509.ts';
 
 const DAY_MS = 86_400_000;
 const start = Date.parse('2026-11-21T08:00:00.500Z');
@@ -50,6 +51,11 @@ describe('the operator’s directory', () => {
     expect(ca.ca).toBe(true);
     expect(ca.subject).toBe('CN=Example Mail Sekisho operator CA');
     expect(ca.verify(ca.publicKey)).toBe(true);
+    const { extensions } = new x509.X509Certificate(ca.raw);
+    expect(extensions.filter(({ critical }) => critical)).toEqual([
+      expect.objectContaining({ ca: true, pathLength: 0 }),
+      expect.objectContaining({ usages: x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign }),
+    ]);
     expect(ca.validFromDate).toEqual(new Date('2026-11-21T07:00:00Z'));
     expect(ca.validToDate).toEqual(new Date('2046-11-21T08:00:00Z'));
   });

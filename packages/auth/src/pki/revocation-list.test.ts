@@ -124,6 +124,7 @@ describe('a revocation list', () => {
       ca.certPem,
       pem.replaceAll('X509 CRL', 'CRL'),
       pem.replace('\n', '\n!'),
+      pem.replace('\n-----END', '=\n-----END'),
       pemOf(der.subarray(0, -1)),
       pemOf(Buffer.concat([der, Buffer.alloc(1)])),
       pemOf(Buffer.alloc(0)),

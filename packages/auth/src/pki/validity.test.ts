@@ -15,6 +15,10 @@ describe('validity', () => {
     });
   });
 
+  it('of a leaf does not begin before its CA, even when the clock is a little late', () => {
+    expect(leafValidity(new Date('2026-11-21T07:30:00Z'), 1, ca).notBefore).toEqual(ca.notBefore);
+  });
+
   it.each([Number.NaN, 0, Date.parse('1970-01-02'), Date.parse('2024-12-31'), Date.parse('2106-02-07'), Infinity])(
     'a clock at %s is absurd',
     (ms) => {
