@@ -1,0 +1,197 @@
+import { addressOf, ChannelError, type ChannelErrorCode, Listener, type Peer } from '@sekisho/channel';
+import { type Logger, printable } from '@sekisho/telemetry';
+import { CONTROL_ALPN, type Message, Refusal } from '@sekisho/wire';
+import type { AddressInfo } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import { AgentSession } from './agent-session.ts';
+import type { LeaseDesk } from './lease-desk.ts';
+import type { ManagerMetrics, Rejection } from './manager-metrics.ts';
+import { HANDSHAKE_TIMEOUT_MS, HELLOS_PER_SECOND, IDLE_MS, type ManagerSettings } from './settings.ts';
+
+export interface AgentsComponents {
+  readonly log: Logger;
+  /** Milliseconds that never go back. */
+  readonly clock: { now(): number };
+  readonly metrics: ManagerMetrics;
+  readonly desk: LeaseDesk;
+}
+
+/** Sweeps within the idle time: one after which an agent without a hello is closed, all of them for the others. */
+const SWEEPS = 3;
+const CLOSE_TICK_MS = 50;
+
+/** The port for agents, and all agents that are connected. */
+export class Agents {
+  readonly #components: AgentsComponents;
+  readonly #settings: ManagerSettings;
+  readonly #listener: Listener;
+  readonly #agents = new Set<AgentSession>();
+  readonly #sweep: NodeJS.Timeout;
+  #directAgents = 0;
+  #directHellos = 0;
+  #closing = false;
+
+  constructor(components: AgentsComponents, settings: ManagerSettings) {
+    this.#components = components;
+    this.#settings = settings;
+    this.#listener = new Listener(
+      {
+        ...settings.listen,
+        credentials: settings.credentials,
+        alpn: CONTROL_ALPN,
+        handshakeTimeoutMs: settings.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS,
+        maxConnections: settings.maxAgents,
+        maxPerAddress: settings.maxPerAddress,
+      },
+      {
+        onConnection: (socket, peer) => this.#onConnection(socket, peer),
+        onReject: (reason, address) => this.#reject(reason, address),
+        onError: (error) =>
+          components.log.error({ event: 'listener_failed', reason: error.message }, 'the port for agents failed'),
+      },
+    );
+    this.#sweep = setInterval(() => this.#closeSilent(), (settings.idleMs ?? IDLE_MS) / SWEEPS);
+  }
+
+  get size(): number {
+    return this.#agents.size;
+  }
+
+  /** Agents whose last hello said that they connect clients directly, and how many hellos have said so. */
+  get direct(): { readonly agents: number; readonly hellos: number } {
+    return { agents: this.#directAgents, hellos: this.#directHellos };
+  }
+
+  [Symbol.iterator](): Iterator<AgentSession> {
+    return this.#agents.values();
+  }
+
+  listen(): Promise<AddressInfo> {
+    return this.#listener.listen();
+  }
+
+  /** Refuses new hellos, and lets go of the agents one after the other within `spreadMs`. */
+  async close(spreadMs: number): Promise<void> {
+    this.#closing = true;
+    this.#listener.stopAccepting();
+    const agents = [...this.#agents];
+    const perTick = Math.ceil((agents.length * CLOSE_TICK_MS) / Math.max(spreadMs, CLOSE_TICK_MS));
+    while (agents.length > 0) {
+      for (const agent of agents.splice(0, perTick)) agent.close(new ChannelError('CLOSED', 'the manager stops'));
+      if (agents.length > 0) await new Promise((resolve) => setTimeout(resolve, CLOSE_TICK_MS));
+    }
+    clearInterval(this.#sweep);
+    this.#listener.close();
+  }
+
+  #onConnection(socket: TLSSocket, peer: Peer): void {
+    const { clock } = this.#components;
+    const agent = new AgentSession(
+      socket,
+      {
+        clock,
+        onHello: (from, hello) => void this.#onHello(from, hello),
+        onBye: (from, bye) => this.#onBye(from, bye),
+        onClose: (from, error) => this.#onClose(from, error),
+      },
+      { peer, address: addressOf(socket), hellosPerSecond: this.#settings.hellosPerSecond ?? HELLOS_PER_SECOND },
+    );
+    this.#agents.add(agent);
+    // A server's certificate that somebody made up is a stranger's like any other: auth refuses it.
+    if (!peer.verified || peer.identity?.kind !== 'server') return;
+    this.#reject('identity', agent.address);
+    agent.refuse(0, new Refusal('IDENTITY', 'only devices are answered here'));
+  }
+
+  async #onHello(agent: AgentSession, hello: Message<'hello'>): Promise<void> {
+    const { clock, desk, metrics } = this.#components;
+    const startedAtMs = clock.now();
+    try {
+      if (this.#closing) throw new Refusal('SHUTTING_DOWN', 'this manager is stopping');
+      const { message, reason } = await desk.lease(agent, hello);
+      agent.lease(message);
+      metrics.leases.inc({ reason });
+      metrics.leaseSeconds.observe({}, (clock.now() - startedAtMs) / 1000);
+      this.#noteDirect(agent, hello.direct === 1);
+    } catch (error) {
+      this.#refuse(agent, hello.id, error);
+    }
+  }
+
+  #refuse(agent: AgentSession, id: number, error: unknown): void {
+    const { log, metrics } = this.#components;
+    const refusal = error instanceof Refusal ? error : new Refusal('INTERNAL', 'the manager made a mistake; its log says which');
+    metrics.refusals.inc({ code: refusal.code });
+    const fields = { event: 'hello_refused', code: refusal.code, device: deviceOf(agent), address: agent.address };
+    if (refusal !== error) log.error({ ...fields, err: error }, 'a hello could not be answered');
+    // A device that is refused comes again and again: one line is auth's, and absences are told once by who is absent.
+    else log.debug(fields, refusal.message);
+    agent.refuse(id, refusal);
+  }
+
+  #noteDirect(agent: AgentSession, direct: boolean): void {
+    if (direct) {
+      this.#directHellos += 1;
+      this.#components.metrics.directHellos.inc({});
+    }
+    if (direct === agent.direct) return;
+    agent.direct = direct;
+    this.#directAgents += direct ? 1 : -1;
+    this.#components.log.warn(
+      { event: direct ? 'agent_direct' : 'agent_relayed', device: deviceOf(agent), address: agent.address },
+      direct
+        ? 'an agent was connecting its clients directly: look which managers it could not reach'
+        : 'the agent uses relays again',
+    );
+  }
+
+  #onBye(agent: AgentSession, bye: Message<'bye'>): void {
+    // Only who has been admitted writes into our log.
+    if (agent.held === undefined) return;
+    const { session, outcome, bytesUp, bytesDown, durationMs, relay } = bye;
+    this.#components.metrics.byes.inc({});
+    this.#components.log.info(
+      {
+        event: 'session',
+        session: session.toString('hex'),
+        device: deviceOf(agent),
+        relay: relay === undefined ? null : printable(relay),
+        bytesUp,
+        bytesDown,
+        durationMs,
+        outcome: printable(outcome),
+      },
+      'a mail session has ended',
+    );
+  }
+
+  #onClose(agent: AgentSession, error: ChannelError): void {
+    if (!this.#agents.delete(agent)) return;
+    if (agent.direct) this.#directAgents -= 1;
+    const rejection = REJECTION_OF_ERROR[error.code];
+    if (rejection !== undefined) this.#reject(rejection, agent.address);
+  }
+
+  #reject(reason: Rejection, address: string): void {
+    this.#components.metrics.rejections.inc({ reason });
+    this.#components.log.debug({ event: 'connection_rejected', reason, address }, 'a connection was closed');
+  }
+
+  #closeSilent(): void {
+    for (const agent of this.#agents) {
+      agent.silentSweeps += 1;
+      if (agent.silentSweeps >= (agent.held === undefined ? 2 : SWEEPS))
+        agent.close(new ChannelError('TIMEOUT', 'nothing was heard for too long'));
+    }
+  }
+}
+
+const REJECTION_OF_ERROR: Partial<Record<ChannelErrorCode, Rejection>> = {
+  PROTOCOL: 'protocol',
+  BUSY: 'flood',
+  TIMEOUT: 'idle',
+};
+
+function deviceOf({ mac }: AgentSession): string | null {
+  return mac === undefined ? null : mac.toString('hex').replaceAll(/(..)(?=.)/gu, '$1:');
+}

@@ -1,0 +1,348 @@
+import { X509Certificate } from 'node:crypto';
+import { secureContext } from '@sekisho/channel';
+import { RelayTable, type RelaySnapshot, type Transition } from '@sekisho/scheduler';
+import { type Override, OverridesView, type Store } from '@sekisho/store';
+import { type Logger, type Metrics, printable } from '@sekisho/telemetry';
+import { MAX_RELAYS, type RelayReport } from '@sekisho/wire';
+import { AdminServer } from './admin-server.ts';
+import type { AgentSession } from './agent-session.ts';
+import { Agents } from './agents.ts';
+import { AuthPool } from './auth-pool.ts';
+import { EventLog, type ManagerEvent } from './event-log.ts';
+import { LeaseDesk } from './lease-desk.ts';
+import { type ManagerMetrics, managerMetrics } from './manager-metrics.ts';
+import { PUSH_TICK_MS, Pushes } from './pushes.ts';
+import {
+  AUTH_TIMEOUT_MS,
+  type AuthServerAddress,
+  CLOSE_SPREAD_MS,
+  type ManagerSettings,
+  PUSHES_PER_SECOND,
+  type RelayServer,
+} from './settings.ts';
+import { SiteLink } from './site-link.ts';
+import { TableOrders } from './table-orders.ts';
+
+export interface ManagerComponents {
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly store: Store;
+  /** Milliseconds that never go back. */
+  readonly clock?: { now(): number };
+  /** At least 0 and below 1. */
+  readonly random?: () => number;
+}
+
+/** A manager as `sekisho status` shows it. */
+export interface ManagerStatus {
+  readonly role: 'manager';
+  readonly site: string;
+  readonly name: string;
+  readonly address: string;
+  readonly port: number;
+  readonly stopping: boolean;
+  readonly agents: number;
+  /** Agents that connect their clients directly now, and hellos that said so since the start. */
+  readonly direct: { readonly agents: number; readonly hellos: number };
+  readonly pushesPending: number;
+  readonly table: {
+    readonly policy: string;
+    readonly panic: boolean;
+    readonly relays: readonly (RelaySnapshot & { readonly host: string; readonly port: number; readonly override: Override | null })[];
+  };
+  readonly auths: readonly { readonly name: string; readonly host: string; readonly port: number; readonly up: boolean }[];
+  readonly store: { readonly up: boolean; readonly reason: string | null; readonly confirmedAt: number | null };
+  readonly events: readonly ManagerEvent[];
+}
+
+export interface Manager {
+  readonly port: number;
+  status(): ManagerStatus;
+  /** Refuses new hellos and lets go of the agents, spread over a few seconds, then stops. */
+  close(): Promise<void>;
+}
+
+const TICK_MS = 1000;
+const PING_PENDING = 4;
+/** Authorizations that wait for one auth: what it does in a tenth of a second. */
+const AUTHORIZE_PENDING = 4096;
+const AUTH_PING_MS = 1000;
+
+/**
+ * Starts a manager. Rejects with the operating system's error when the port or the administration socket cannot be had,
+ * and with RangeError for a table that cannot be. A store, an auth or a relay that does not answer is no obstacle.
+ */
+export async function startManager(components: ManagerComponents, settings: ManagerSettings): Promise<Manager> {
+  const manager = new SiteManager(components, settings);
+  await manager.start();
+  return manager;
+}
+
+class SiteManager implements Manager {
+  readonly #log: Logger;
+  readonly #settings: ManagerSettings;
+  readonly #random: () => number;
+  readonly #events = new EventLog();
+  readonly #metrics: ManagerMetrics;
+  readonly #table: RelayTable;
+  readonly #overrides: OverridesView;
+  readonly #auths: ReadonlyMap<AuthServerAddress, SiteLink>;
+  readonly #relays: ReadonlyMap<RelayServer, SiteLink>;
+  readonly #desk: LeaseDesk;
+  readonly #agents: Agents;
+  readonly #pushes: Pushes;
+  readonly #admin: AdminServer;
+  readonly #timers: NodeJS.Timeout[] = [];
+  #storeWasUp = true;
+  #port = 0;
+  #stopping = false;
+
+  constructor({ log, metrics, store, clock = performance, random = Math.random }: ManagerComponents, settings: ManagerSettings) {
+    this.#log = log;
+    this.#settings = settings;
+    this.#random = random;
+    this.#table = new RelayTable(
+      { clock: () => clock.now(), random, onTransition: (transition) => this.#onTransition(transition) },
+      { relays: settings.table.entries, settings: settings.table.scheduler ?? {} },
+    );
+    this.#overrides = new OverridesView({
+      store,
+      clock: { now: Date.now },
+      log,
+      onChange: (overrides) => this.#applyOverrides(overrides),
+    });
+    requireKnownRelays(this.#table, settings);
+    const context = secureContext(settings.credentials);
+    this.#auths = new Map(settings.auths.map((auth) => [auth, this.#authLink(auth, context)]));
+    this.#relays = new Map(settings.relays.map((relay) => [relay, this.#relayLink(relay, context)]));
+    this.#metrics = this.#registerMetrics(metrics);
+    this.#desk = new LeaseDesk(
+      {
+        clock,
+        random,
+        table: this.#table,
+        auths: new AuthPool({ links: [...this.#auths.values()], clock }, { timeoutMs: settings.authTimeoutMs ?? AUTH_TIMEOUT_MS }),
+      },
+      { site: settings.site, name: settings.name, relays: settings.relays },
+    );
+    this.#agents = new Agents({ log, clock, metrics: this.#metrics, desk: this.#desk }, settings);
+    this.#pushes = new Pushes(
+      { random, move: (agent) => this.#move(agent) },
+      { perSecond: settings.pushesPerSecond ?? PUSHES_PER_SECOND },
+    );
+    const orders = new TableOrders({ table: this.#table, overrides: this.#overrides, log, events: this.#events });
+    this.#admin = new AdminServer({ log, orders, status: () => this.status() });
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  async start(): Promise<void> {
+    try {
+      if (this.#settings.adminSocket !== undefined) await this.#admin.listen(this.#settings.adminSocket);
+      // An agent that is told NO_RELAY goes elsewhere, or directly: everybody is asked once before agents may ask.
+      await Promise.all([this.#overrides.start(), ...this.#links().map((link) => link.start())]);
+      const { port, address } = await this.#agents.listen();
+      this.#port = port;
+      this.#log.info({ event: 'started', address, port }, 'the manager is ready');
+    } catch (error) {
+      await this.#stop(0);
+      throw error;
+    }
+    this.#timers.push(setInterval(() => this.#tick(), TICK_MS), setInterval(() => this.#pushes.tick(), PUSH_TICK_MS));
+  }
+
+  status(): ManagerStatus {
+    const { site, name, listen, relays } = this.#settings;
+    const { policy, panic, relays: rows } = this.#table.snapshot();
+    const overrides = this.#overrides.current();
+    const { confirmedAt, failure } = this.#overrides.status();
+    const addresses = new Map(relays.map((relay) => [relay.name, relay]));
+    return {
+      role: 'manager',
+      site,
+      name,
+      address: listen.host,
+      port: this.#port,
+      stopping: this.#stopping,
+      agents: this.#agents.size,
+      direct: this.#agents.direct,
+      pushesPending: this.#pushes.pending,
+      table: {
+        policy,
+        panic,
+        relays: rows.map((row) => {
+          const { host = '', port = 0 } = addresses.get(row.name) ?? {};
+          return { ...row, host, port, override: overrides.get(row.name) ?? null };
+        }),
+      },
+      auths: [...this.#auths].map(([auth, { up }]) => ({ ...auth, up })),
+      store: { up: failure === null, reason: failure?.message ?? null, confirmedAt },
+      events: this.#events.list(),
+    };
+  }
+
+  async close(): Promise<void> {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    this.#log.info({ event: 'stopping', agents: this.#agents.size }, 'the manager stops: its agents go to others');
+    await this.#stop(this.#settings.closeSpreadMs ?? CLOSE_SPREAD_MS);
+    this.#log.info({ event: 'stopped' }, 'the manager has stopped');
+  }
+
+  async #stop(spreadMs: number): Promise<void> {
+    await this.#agents.close(spreadMs);
+    for (const timer of this.#timers) clearInterval(timer);
+    for (const link of this.#links()) link.close();
+    this.#admin.close();
+    await this.#overrides.close();
+  }
+
+  #links(): SiteLink[] {
+    return [...this.#auths.values(), ...this.#relays.values()];
+  }
+
+  #tick(): void {
+    this.#table.tick();
+    const { failure } = this.#overrides.status();
+    if ((failure === null) === this.#storeWasUp) return;
+    this.#storeWasUp = failure === null;
+    this.#events.add(failure === null ? 'store_up' : 'store_down', failure?.message ?? 'the store answers again');
+  }
+
+  #authLink(auth: AuthServerAddress, context: ReturnType<typeof secureContext>): SiteLink {
+    const tell = this.#tellOf('auth', auth.name);
+    return new SiteLink(
+      { random: this.#random, onUp: () => tell.up(), onPong: () => {}, onFailure: (reason) => tell.down(reason) },
+      {
+        ...auth,
+        context,
+        expect: { role: 'auth', site: this.#settings.site },
+        pingIntervalMs: AUTH_PING_MS,
+        pingTimeoutMs: AUTH_PING_MS,
+        maxPending: AUTHORIZE_PENDING,
+      },
+    );
+  }
+
+  #relayLink({ name, host, controlPort }: RelayServer, context: ReturnType<typeof secureContext>): SiteLink {
+    const { site, probeIntervalMs, probeTimeoutMs } = this.#settings;
+    const tell = this.#tellOf('relay', name);
+    return new SiteLink(
+      {
+        random: this.#random,
+        onUp: () => tell.up(),
+        onPong: (report) => this.#onReport(name, report),
+        onFailure: (reason) => {
+          tell.down(reason);
+          this.#table.probeFailed(name, reason);
+        },
+      },
+      {
+        name,
+        host,
+        port: controlPort,
+        context,
+        expect: { role: 'relay', site },
+        pingIntervalMs: probeIntervalMs,
+        pingTimeoutMs: probeTimeoutMs,
+        maxPending: PING_PENDING,
+      },
+    );
+  }
+
+  /** Tells of a link that comes and goes, once each time. */
+  #tellOf(role: 'auth' | 'relay', name: string): { up(): void; down(reason: string): void } {
+    let state: 'up' | 'down' | undefined;
+    return {
+      up: () => {
+        state = 'up';
+        this.#log.info({ event: `${role}_reached`, [role]: name }, `${role} ${name} is connected`);
+        this.#events.add(`${role}_reached`, name);
+      },
+      down: (reason) => {
+        if (state === 'down') return;
+        state = 'down';
+        const text = printable(reason);
+        this.#log.warn({ event: `${role}_lost`, [role]: name, reason: text }, `${role} ${name} does not answer: look at its log`);
+        this.#events.add(`${role}_lost`, `${name}: ${text}`);
+      },
+    };
+  }
+
+  #onReport(name: string, report: RelayReport | undefined): void {
+    if (report === undefined) {
+      this.#table.probeFailed(name, 'the relay answers without a report');
+      return;
+    }
+    const { loadPerCoreMilli, hottestCoreMilli, loopDelayUs, draining, unable, ...rest } = report;
+    this.#table.report(name, {
+      ...rest,
+      loadPerCore: loadPerCoreMilli / 1000,
+      hottestCore: hottestCoreMilli / 1000,
+      loopDelayMs: loopDelayUs / 1000,
+      draining: draining === 1,
+      unable: unable === undefined ? null : printable(unable),
+    });
+  }
+
+  #onTransition({ relay, from, to, reason }: Transition): void {
+    const up = to === 'up';
+    const text = up ? `relay ${relay} is used again` : `relay ${relay} is not used for new mail while it is ${to}`;
+    this.#log[up ? 'info' : 'warn']({ event: up ? 'relay_up' : 'relay_marked', relay, from, to, reason }, text);
+    this.#events.add(up ? 'relay_up' : 'relay_marked', `${relay}: ${from} to ${to}, ${reason}`);
+    if (up) this.#pushes.stay(relay);
+    if (to !== 'draining' && to !== 'down') return;
+    const count = this.#pushes.leave(relay, this.#agents);
+    if (count > 0) this.#log.info({ event: 'agents_moving', relay, agents: count }, `the agents of ${relay} are moved to other relays`);
+  }
+
+  #move(agent: AgentSession): void {
+    const lease = this.#desk.push(agent);
+    if (lease === undefined) return;
+    agent.push(lease.message);
+    this.#metrics.leases.inc({ reason: lease.reason });
+  }
+
+  #applyOverrides(overrides: ReadonlyMap<string, Override>): void {
+    for (const { name } of this.#table.snapshot().relays) {
+      const override = overrides.get(name);
+      const text = override === undefined ? 'none' : `drain ${override.drain}, weight ${override.weight ?? 'as in the table'}`;
+      try {
+        this.#table.setOverride(name, {
+          ...(override?.drain === true ? { drain: true } : {}),
+          ...(typeof override?.weight === 'number' ? { weight: override.weight } : {}),
+        });
+      } catch (error) {
+        if (!(error instanceof RangeError)) throw error;
+        this.#log.error({ event: 'override_refused', relay: name, reason: error.message }, `the override of ${name} is not possible: ${text}`);
+      }
+    }
+    this.#log.info({ event: 'overrides_changed', overrides: overrides.size }, 'other overrides are in force');
+  }
+
+  #registerMetrics(metrics: Metrics): ManagerMetrics {
+    const { auths, relays, credentials } = this.#settings;
+    const certificateExpiresAtMs = Date.parse(new X509Certificate(credentials.certPem).validTo);
+    return managerMetrics(
+      metrics,
+      {
+        agents: () => this.#agents.size,
+        agentsDirect: () => this.#agents.direct.agents,
+        pushesPending: () => this.#pushes.pending,
+        storeUp: () => this.#overrides.status().failure === null,
+        authUp: (name) => [...this.#auths].some(([auth, { up }]) => auth.name === name && up),
+        table: () => this.#table.snapshot(),
+        certificateExpiresAtMs: () => certificateExpiresAtMs,
+      },
+      { relays: relays.map(({ name }) => name), auths: auths.map(({ name }) => name) },
+    );
+  }
+}
+
+function requireKnownRelays(table: RelayTable, { relays }: ManagerSettings): void {
+  for (const { name } of table.snapshot().relays)
+    if (!relays.some((relay) => relay.name === name)) throw new RangeError(`the table names ${name}, which is no relay of the site`);
+  if (relays.length > MAX_RELAYS) throw new RangeError(`a site has at most ${MAX_RELAYS} relays, not ${relays.length}`);
+}
