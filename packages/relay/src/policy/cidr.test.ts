@@ -7,6 +7,7 @@ import { formatAddress, parseAddress } from './ip-address.ts';
 test.each([
   ['10.0.0.0/8', '10.255.0.1', true],
   ['10.0.0.0/8', '11.0.0.0', false],
+  ['10.1.2.3/8', '10.9.9.9', true],
   ['192.168.7.128/25', '192.168.7.129', true],
   ['192.168.7.128/25', '192.168.7.127', false],
   ['127.0.0.1', '127.0.0.1', true],
@@ -20,7 +21,7 @@ test.each([
   expect(cidrContains(parseCidr(block), parseAddress(address)!)).toBe(expected);
 });
 
-test.each(['', '10.0.0.0/', '10.0.0.0/33', '10.0.0.0/08', '10.0.0.1/8', '10.0.0.0/8/8', '::/129', 'x', '10/8', '::1/64'])(
+test.each(['', '10.0.0.0/', '10.0.0.0/33', '10.0.0.0/08', '10.0.0.1/8', '10.0.0.0/8/8', '::/129', 'x', '10/8'])(
   '%j is no block',
   (text) => {
     expect(() => parseCidr(text)).toThrow(RangeError);

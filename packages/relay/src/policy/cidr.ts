@@ -10,8 +10,8 @@ export interface Cidr {
 const BITS = /^(?:0|[1-9]\d{0,2})$/u;
 
 /**
- * Reads `ADDRESS` or `ADDRESS/BITS`.
- * @throws RangeError for anything else, and for an address with bits set behind the prefix: a likely slip
+ * Reads `ADDRESS` or `ADDRESS/BITS`; what stands behind the prefix does not count.
+ * @throws RangeError for anything else
  */
 export function parseCidr(text: string): Cidr {
   const [host = '', bitsText, ...more] = text.split('/');
@@ -21,10 +21,7 @@ export function parseCidr(text: string): Cidr {
   if (bitsText === undefined) return { family: address.family, prefix: address.bytes, bits: most };
   const bits = Number(bitsText);
   if (!BITS.test(bitsText) || bits > most) throw new RangeError(`${text}: the prefix has 0 to ${most} bits`);
-  const cidr = { family: address.family, prefix: address.bytes, bits };
-  for (let bit = bits; bit < most; bit += 1)
-    if (bitAt(address.bytes, bit) !== 0) throw new RangeError(`${text} has bits set behind its prefix`);
-  return cidr;
+  return { family: address.family, prefix: address.bytes, bits };
 }
 
 /** Whether the block has the address. An IPv4 block never has an IPv6 address that embeds one of its own. */
@@ -34,8 +31,4 @@ export function cidrContains(cidr: Cidr, address: IpAddress): boolean {
   for (let index = 0; index < wholeBytes; index += 1) if (cidr.prefix[index] !== address.bytes[index]) return false;
   const shift = 8 - (cidr.bits & 7);
   return shift === 8 || (cidr.prefix[wholeBytes] ?? 0) >>> shift === (address.bytes[wholeBytes] ?? 0) >>> shift;
-}
-
-function bitAt(bytes: Uint8Array, bit: number): number {
-  return ((bytes[bit >>> 3] ?? 0) >>> (7 - (bit & 7))) & 1;
 }

@@ -1,0 +1,301 @@
+import type { Socket } from 'node:net';
+import {
+  encodeFrame,
+  FrameReader,
+  MAIL_PROTOCOLS,
+  type MailProtocol,
+  type Message,
+  type MuxStream,
+  type MuxStreamHandler,
+  Refusal,
+  REFUSALS,
+  WireError,
+} from '@sekisho/wire';
+import type { Admission } from '../admission.ts';
+import { parseEndpoint } from '../dial/client-address.ts';
+import type { RaceHandler } from '../dial/connect-race.ts';
+import { Dial } from '../dial/dial.ts';
+import { encodeProxyV2 } from '../dial/proxy-v2.ts';
+import { parseHost } from '../policy/host.ts';
+import { formatAddress, type IpAddress } from '../policy/ip-address.ts';
+import { rightOf } from '../policy/mail-right.ts';
+import type { WorkerContext } from '../worker-context.ts';
+import type { Outcome, SessionState } from './outcome.ts';
+import { Splice, type SpliceEnd, type SpliceOwner } from './splice.ts';
+import { type Sweepable, ticksOf } from './sweep.ts';
+
+/** The connection that a session belongs to. */
+export interface SessionDevice {
+  /** Undefined until the ticket was accepted. */
+  readonly admission: Admission | undefined;
+  /** The connection is gone, and its streams with it. */
+  readonly closed: boolean;
+  /** Calls begin() as soon as the ticket was accepted; throws Refusal when too many wait already. */
+  waitForTicket(session: Session): void;
+  sessionEnded(session: Session): void;
+}
+
+/** The agent sends no byte before `connected`; one that does is borne with, up to here. */
+const MAX_EARLY_BYTES = 16 * 1024;
+
+/** One mail session: a stream of a device, from its preamble to the summary line. */
+export class Session implements MuxStreamHandler, RaceHandler, SpliceOwner, Sweepable {
+  deadlineTick: number;
+  readonly #context: WorkerContext;
+  readonly #device: SessionDevice;
+  readonly #stream: MuxStream;
+  readonly #startMs: number;
+  #state: SessionState | undefined = 'preamble';
+  #reader: FrameReader<'connect'> | undefined = new FrameReader(['connect']);
+  #connect: Message<'connect'> | undefined;
+  #protocol: MailProtocol = 'smtp';
+  /** Set while the session is counted in the caps. */
+  #mac: string | undefined;
+  #early: Buffer[] = [];
+  #earlyBytes = 0;
+  #endedEarly = false;
+  #dial: Dial | undefined;
+  #splice: Splice | undefined;
+  #idleTicks = 0;
+  #address = '';
+  #connectMs = 0;
+  #bytesUp = 0;
+  #bytesDown = 0;
+
+  constructor(context: WorkerContext, init: { readonly device: SessionDevice; readonly stream: MuxStream }) {
+    this.#context = context;
+    this.#device = init.device;
+    this.#stream = init.stream;
+    this.#startMs = context.now();
+    this.deadlineTick = context.sweep.after(context.deadlines.preambleMs);
+    context.sweep.add(this);
+    context.tally.move(undefined, 'preamble');
+    init.stream.handler = this;
+    // At once: the agent asks the second relay when it hears nothing for 300 ms, and a destination may take longer.
+    init.stream.accept();
+  }
+
+  /** The ticket was accepted: serves the preamble that waited for it. */
+  begin(admission: Admission): void {
+    const connect = this.#connect;
+    if (connect === undefined || this.#state !== 'preamble') return;
+    this.#guarded(() => this.#dialFor(admission, connect));
+  }
+
+  /** Ends the session with resets to both sides. */
+  abort(outcome: Outcome): void {
+    if (this.#state === undefined) return;
+    this.#dial?.cancel();
+    if (this.#splice === undefined) this.#stream.reset();
+    else this.#splice.abort();
+    this.#finish(outcome);
+  }
+
+  onDeadline(): void {
+    if (this.#dial !== undefined && this.#state === 'connecting') return this.#dial.expire();
+    if (this.#splice !== undefined) return this.abort('idle');
+    if (this.#state === 'closing') {
+      // Refused, and the agent does not end its side.
+      this.#stream.reset();
+      return this.#finish('refused');
+    }
+    this.#refuse(
+      this.#connect === undefined
+        ? new Refusal('PROTOCOL', 'no preamble in time')
+        : new Refusal('TICKET_REQUIRED', 'no ticket in time'),
+    );
+  }
+
+  onAck(): void {}
+
+  onDrain(): void {}
+
+  /** Until the splice takes over: the preamble, and what may not be there. */
+  onData(chunk: Buffer): void {
+    if (this.#state === 'closing') return; // refused: not given back, so at most one window of it
+    if (this.#reader === undefined) return this.#holdEarly(chunk);
+    this.#guarded(() => this.#readPreamble(chunk));
+  }
+
+  onEnd(): void {
+    if (this.#state === 'closing') return this.#finish('refused');
+    this.#endedEarly = true;
+    if (this.#connect === undefined) this.#refuse(new Refusal('PROTOCOL', 'the stream ended within its preamble'));
+  }
+
+  onReset(): void {
+    this.#dial?.cancel();
+    if (this.#state === 'closing') return this.#finish('refused');
+    this.#finish(this.#device.closed ? 'device_lost' : 'abandoned');
+  }
+
+  onConnected(socket: Socket, address: IpAddress): void {
+    const connect = this.#connect;
+    if (connect === undefined) return;
+    this.#dial = undefined;
+    this.#connectMs = Math.round(this.#context.now() - this.#startMs);
+    this.#address = formatAddress(address);
+    this.#context.tally.connected(this.#connectMs);
+    this.#move('streaming');
+    this.#idleTicks = ticksOf(this.#context.deadlines.idleMs[rightOf(this.#protocol)]);
+    this.#touch();
+    if (this.#context.proxyTo.has(`${connect.host.toLowerCase()}:${connect.port}`))
+      socket.write(proxyHeader(connect, address));
+    this.#stream.write(encodeFrame({ type: 'connected', address: this.#address, connectMs: this.#connectMs }));
+    this.#splice = new Splice({ stream: this.#stream, socket, owner: this });
+    this.#splice.start(this.#early);
+    this.#early = [];
+    if (this.#endedEarly) this.#splice.onEnd();
+  }
+
+  onFailed(refusal: Refusal): void {
+    this.#dial = undefined;
+    this.#refuse(refusal);
+  }
+
+  onBytesUp(bytes: number): void {
+    this.#bytesUp += bytes;
+    this.#context.tally.bytesUp += bytes;
+    this.#touch();
+  }
+
+  onBytesDown(bytes: number): void {
+    this.#bytesDown += bytes;
+    this.#context.tally.bytesDown += bytes;
+    this.#touch();
+  }
+
+  onHalfClosed(): void {
+    this.#move('closing');
+  }
+
+  onSpliceEnd(end: SpliceEnd): void {
+    this.#finish(end === 'client_reset' && this.#device.closed ? 'device_lost' : end);
+  }
+
+  #touch(): void {
+    this.deadlineTick = this.#context.sweep.tick + this.#idleTicks;
+  }
+
+  #readPreamble(chunk: Buffer): void {
+    const found = this.#reader?.pushOne(chunk);
+    const rest = found?.rest ?? EMPTY;
+    this.#stream.consumed(chunk.length - rest.length);
+    if (found === undefined) return;
+    this.#reader = undefined;
+    // The id is a view of the whole TLS record; it outlives it by far.
+    this.#connect = { ...found.message, session: Buffer.from(found.message.session) };
+    if (rest.length > 0) this.#holdEarly(rest);
+    const protocol = MAIL_PROTOCOLS[found.message.protocol];
+    if (protocol === undefined) throw new Refusal('PROTOCOL', `${found.message.protocol} is no mail protocol`);
+    this.#protocol = protocol;
+    const { admission } = this.#device;
+    if (admission === undefined) this.#device.waitForTicket(this);
+    else this.#dialFor(admission, found.message);
+  }
+
+  #holdEarly(chunk: Buffer): void {
+    this.#earlyBytes += chunk.length;
+    if (this.#earlyBytes > MAX_EARLY_BYTES)
+      return this.#refuse(new Refusal('PROTOCOL', 'bytes of the client before the destination was connected'));
+    // A copy: the view would hold all that came with it.
+    this.#early.push(Buffer.from(chunk));
+  }
+
+  #dialFor(admission: Admission, connect: Message<'connect'>): void {
+    const { gate, policy, caps, resolver, sweep, connectTimeoutMs } = this.#context;
+    if (this.#context.isDraining()) throw new Refusal('DRAINING', 'this relay is being stopped');
+    gate.checkSession(admission, rightOf(this.#protocol));
+    policy.checkPort(connect.port, this.#protocol);
+    const host = parseHost(connect.host);
+    caps.beginSession(admission.mac);
+    this.#mac = admission.mac;
+    this.#move('connecting');
+    this.deadlineTick = sweep.after(connectTimeoutMs);
+    this.#dial = new Dial({ resolver, handler: this }, { host, port: connect.port });
+  }
+
+  /** Runs a step; what it throws is a refusal to the agent. */
+  #guarded(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.#refuse(this.#refusalFrom(error));
+    }
+  }
+
+  #refusalFrom(error: unknown): Refusal {
+    if (error instanceof Refusal) return error;
+    if (error instanceof WireError) return new Refusal('PROTOCOL', error.message);
+    this.#context.log.error({ event: 'session_failed', err: error }, 'a mistake of ours: please report it');
+    return new Refusal('INTERNAL', 'the relay failed');
+  }
+
+  #refuse(refusal: Refusal): void {
+    if (this.#state === undefined || this.#state === 'closing') return;
+    const { number } = REFUSALS[refusal.code];
+    const { sweep, deadlines, tally } = this.#context;
+    this.#dial?.cancel();
+    this.#early = [];
+    this.#move('closing');
+    this.deadlineTick = sweep.after(deadlines.lingerMs);
+    tally.refused(refusal.code);
+    this.#stream.write(encodeFrame({ type: 'refuse', id: 0, code: number, text: refusal.message }));
+    this.#stream.end();
+    this.#summarize('refused', refusal);
+    this.#release();
+    if (this.#endedEarly) this.#finish('refused');
+  }
+
+  #move(to: SessionState | undefined): void {
+    this.#context.tally.move(this.#state, to);
+    this.#state = to;
+  }
+
+  #release(): void {
+    if (this.#mac !== undefined) this.#context.caps.endSession(this.#mac);
+    this.#mac = undefined;
+  }
+
+  #finish(outcome: Outcome): void {
+    if (this.#state === undefined) return;
+    this.#move(undefined);
+    this.#context.sweep.delete(this);
+    this.#context.tally.outcome(outcome);
+    if (outcome !== 'refused') this.#summarize(outcome);
+    this.#release();
+    this.#device.sessionEnded(this);
+  }
+
+  #summarize(outcome: Outcome, refusal?: Refusal): void {
+    const connect = this.#connect;
+    this.#context.log.info(
+      {
+        event: 'session',
+        session: connect?.session.toString('hex'),
+        device: this.#device.admission?.mac,
+        client: connect?.client,
+        destination: connect === undefined ? undefined : `${connect.host}:${connect.port}`,
+        protocol: this.#protocol,
+        address: this.#address === '' ? undefined : this.#address,
+        bytesUp: this.#bytesUp,
+        bytesDown: this.#bytesDown,
+        connectMs: this.#connectMs,
+        durationMs: Math.round(this.#context.now() - this.#startMs),
+        outcome,
+        code: refusal?.code,
+      },
+      refusal === undefined ? `session ended: ${outcome}` : `session refused: ${refusal.message}`,
+    );
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
+
+function proxyHeader(connect: Message<'connect'>, address: IpAddress): Buffer {
+  return encodeProxyV2({
+    client: parseEndpoint(connect.client),
+    destination: { address, port: connect.port },
+    uniqueId: connect.session,
+  });
+}
