@@ -12,10 +12,6 @@ export class Availability {
     this.#onStateChange = onStateChange;
   }
 
-  get isDown(): boolean {
-    return this.#state === 'down';
-  }
-
   up(): void {
     this.#change('up', 'answers');
   }

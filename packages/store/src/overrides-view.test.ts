@@ -222,6 +222,15 @@ describe('when the store has lost its data', () => {
     }
   });
 
+  it('notices the loss even after many new changes', async () => {
+    const [a] = await managers();
+    await a.set('relay-1', DRAIN);
+    await raw.flushall();
+    for (let n = 0; n < 10; n += 1) await store.setOverride('relay-2', { ...DRAIN, at: n });
+    await a.poll();
+    expect(relays(a)).toEqual(['relay-1', 'relay-2']);
+  });
+
   it('notices the loss of the table alone, and the return of an older copy', async () => {
     const [a] = await managers();
     await a.set('relay-1', DRAIN);

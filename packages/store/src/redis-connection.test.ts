@@ -1,5 +1,6 @@
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -71,8 +72,12 @@ describe('a paused Redis', () => {
       expect(tookMs).toBeLessThan(LATEST_MS);
     }
     expect(outcomes.filter(({ error }) => String(error).includes('too many'))).toHaveLength(50);
-    // Long enough for several attempts to connect, each of which the kernel accepts and Redis does not answer.
-    await sleep(OPERATION_TIMEOUT_MS * 3);
+    // Long enough for several attempts to connect, each of which the kernel accepts and Redis does not answer. None
+    // of them makes an operation wait.
+    for (let n = 0; n < 15; n += 1) {
+      expect((await timed(store.ping())).tookMs).toBeLessThan(OPERATION_TIMEOUT_MS / 2);
+      await sleep(100);
+    }
     expect(stateNames()).toEqual(['up', 'down']);
     server.resume();
     await eventually('the store answers', answers);
@@ -88,16 +93,56 @@ describe('a paused Redis', () => {
   });
 
   it('lets close() end at once, and what waits fails with CLOSED', async () => {
+    const patient = await open(server.url, 15_000);
     server.pause();
-    const waiting = timed(store.ping());
+    const waiting = timed(patient.ping());
     await sleep(20);
-    await store.close();
-    expect((await waiting).error).toMatchObject({ code: 'CLOSED' });
+    await patient.close();
+    const { error, tookMs } = await waiting;
+    expect(error).toMatchObject({ code: 'CLOSED' });
+    expect(tookMs).toBeLessThan(1500);
     server.resume();
   });
 });
 
+describe('a closed store', () => {
+  it('does not keep its process alive, even if Redis is paused', async () => {
+    const module = new URL('./open-store.ts', import.meta.url).href;
+    const script = `
+      import { openStore } from ${JSON.stringify(module)};
+      const store = await openStore({}, { url: process.argv[1], site: 'tokyo-1' });
+      await store.ping();
+      process.stdout.write('open');
+      process.stdin.once('data', async () => {
+        process.stdin.destroy();
+        await store.close();
+      });`;
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script, server.url]);
+    const ended = once(child, 'exit');
+    try {
+      await once(child.stdout, 'data');
+      server.pause();
+      child.stdin.write('close');
+      expect(await Promise.race([ended, sleep(10_000, 'still running')])).toEqual([0, null]);
+    } finally {
+      child.kill('SIGKILL');
+      server.resume();
+    }
+  });
+});
+
 describe('a stopped Redis', () => {
+  it('ends what is under way at once', async () => {
+    const patient = await open(server.url, 15_000);
+    server.pause();
+    const waiting = timed(patient.ping());
+    await sleep(20);
+    await server.kill();
+    const { error, tookMs } = await waiting;
+    expect(error).toMatchObject(UNAVAILABLE);
+    expect(tookMs).toBeLessThan(10_000);
+  });
+
   it('fails fast and is used again when it returns, empty', async () => {
     const before = await store.revision();
     await server.kill();

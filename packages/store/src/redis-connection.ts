@@ -29,6 +29,8 @@ export class RedisConnection {
   readonly #operationTimeoutMs: number;
   readonly #firstOutcome = Promise.withResolvers<void>();
   #reached = false;
+  /** The present connection's failure is known already; what follows from it says less. */
+  #explained = false;
   #closed = false;
   #waiting = 0;
   #lastFailure = new StoreError('UNAVAILABLE', 'Redis: not connected yet');
@@ -39,7 +41,10 @@ export class RedisConnection {
     this.#availability = new Availability(components.onStateChange);
     this.#operationTimeoutMs = init.operationTimeoutMs;
     this.#client.on('error', (error: unknown) => this.#lost(fromRedisError(error)));
-    this.#client.on('close', () => this.#ended());
+    this.#client.on('connect', () => {
+      this.#explained = false;
+    });
+    this.#client.on('close', () => this.#lostIfUnexplained(new StoreError('UNAVAILABLE', 'Redis: the connection ended')));
     this.#client.on('ready', () => void this.#verify());
   }
 
@@ -68,13 +73,14 @@ export class RedisConnection {
     try {
       await this.#withinDeadline((client) => client.ping());
     } catch (error) {
-      this.#lost(fromRedisError(error));
+      this.#lostIfUnexplained(fromRedisError(error));
       // Makes the client connect again, with its backoff: it takes an open connection for a good one.
       this.#destroySocket();
       return;
     }
     if (this.#closed) return;
     this.#reached = true;
+    this.#explained = false;
     this.#backoff?.reset();
     this.#availability.up();
     this.#firstOutcome.resolve();
@@ -119,14 +125,14 @@ export class RedisConnection {
   #lost(failure: StoreError): void {
     if (this.#closed) return;
     this.#reached = false;
+    this.#explained = true;
     this.#lastFailure = failure;
     this.#availability.down(failure.message);
     this.#firstOutcome.resolve();
   }
 
-  #ended(): void {
-    // The end follows every error, which has said more.
-    if (!this.#availability.isDown) this.#lost(new StoreError('UNAVAILABLE', 'Redis: the connection ended'));
+  #lostIfUnexplained(failure: StoreError): void {
+    if (!this.#explained) this.#lost(failure);
   }
 
   #destroySocket(): void {
