@@ -1,26 +1,36 @@
 import { StoreError } from '@sekisho/store';
 import { Command, CommanderError } from 'commander';
-import { PkiError } from '@sekisho/auth';
 import manifest from '../package.json' with { type: 'json' };
-import { addCheckConfigCommand } from './commands/check-config.ts';
-import { addDeviceCommands } from './commands/device.ts';
-import { addOperatorCommands } from './commands/operator.ts';
-import { addSiteCommands } from './commands/site.ts';
 import { ConfigError } from './config/config-error.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
 import { say } from './output.ts';
 
+/** Only the command that is asked for is loaded: a worker that replaces a dead one must not wait for the PKI. */
+const LOADERS: Readonly<Record<string, (program: Command) => Promise<void>>> = {
+  operator: async (program) => (await import('./commands/operator.ts')).addOperatorCommands(program),
+  site: async (program) => (await import('./commands/site.ts')).addSiteCommands(program),
+  device: async (program) => (await import('./commands/device.ts')).addDeviceCommands(program),
+  'check-config': async (program) => (await import('./commands/check-config.ts')).addCheckConfigCommand(program),
+  up: async (program) => (await import('./commands/up.ts')).addUpCommand(program),
+  manager: async (program) => (await import('./commands/run.ts')).addRunCommand(program, 'manager'),
+  relay: async (program) => (await import('./commands/run.ts')).addRunCommand(program, 'relay'),
+  auth: async (program) => (await import('./commands/run.ts')).addRunCommand(program, 'auth'),
+  'relay-worker': async (program) => (await import('./commands/run.ts')).addRelayWorkerCommand(program),
+  agent: async (program) => (await import('./commands/agent.ts')).addAgentCommand(program),
+  status: async (program) => (await import('./commands/status.ts')).addStatusCommand(program),
+  table: async (program) => (await import('./commands/table.ts')).addTableCommands(program),
+  trace: async (program) => (await import('./commands/trace.ts')).addTraceCommand(program),
+};
+
 const program = new Command('sekisho')
   .description('A masterless, multi-site relay mesh for mail.')
   .version(manifest.version)
-  .configureHelp({ sortSubcommands: false, showGlobalOptions: false })
+  .configureHelp({ showGlobalOptions: false })
   .showHelpAfterError('(run it with --help for what it takes)')
   .exitOverride();
 
-addOperatorCommands(program);
-addSiteCommands(program);
-addDeviceCommands(program);
-addCheckConfigCommand(program);
+const wanted = LOADERS[process.argv[2] ?? ''];
+for (const load of wanted === undefined ? Object.values(LOADERS) : [wanted]) await load(program);
 
 try {
   await program.parseAsync();
@@ -39,7 +49,8 @@ function explain(error: unknown): number {
     say(`sekisho: ${error.message}`);
     return error.exitCode;
   }
-  if (error instanceof PkiError || error instanceof StoreError) {
+  // By name, since its class is only loaded by the commands that use it.
+  if (error instanceof StoreError || (error instanceof Error && error.name === 'PkiError')) {
     say(`sekisho: ${error.message}`);
     return EXIT.failed;
   }

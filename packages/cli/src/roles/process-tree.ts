@@ -1,0 +1,79 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { Logger } from '@sekisho/telemetry';
+
+export interface Job {
+  readonly name: string;
+  /** Arguments of this same command. */
+  readonly args: readonly string[];
+}
+
+/** A process that lived longer than this is started again at once; one that dies sooner is waited for. */
+const STABLE_MS = 10_000;
+const FIRST_PAUSE_MS = 200;
+const LAST_PAUSE_MS = 10_000;
+/** sysexits.h: a configuration that cannot be used, or a port that is taken, does not get better by trying again. */
+const FINAL_EXIT_CODES: ReadonlySet<number> = new Set([2, 69]);
+
+/** Runs this command several times, each time with other arguments, and starts again what ends by itself. */
+export class ProcessTree {
+  readonly #log: Logger;
+  readonly #jobs: readonly Job[];
+  readonly #children = new Map<Job, ChildProcess>();
+  readonly #waiting = new Set<NodeJS.Timeout>();
+  readonly #done = Promise.withResolvers<void>();
+  #stopping = false;
+
+  constructor(components: { readonly log: Logger }, jobs: readonly Job[]) {
+    this.#log = components.log;
+    this.#jobs = jobs;
+  }
+
+  /** Resolves when it was told to stop, by SIGTERM or SIGINT, and every process has ended. */
+  async run(): Promise<void> {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => this.#stop());
+    for (const job of this.#jobs) this.#start(job, FIRST_PAUSE_MS);
+    await this.#done.promise;
+  }
+
+  #start(job: Job, pauseMs: number): void {
+    const startedAt = performance.now();
+    // The channel is not for messages: a child whose channel closes knows that this process is gone, and stops.
+    const child = spawn(process.execPath, [...process.execArgv, process.argv[1] ?? '', ...job.args], {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      // Ctrl-C at a terminal goes to a whole group; each child would hear it twice and end at once.
+      detached: true,
+    });
+    this.#children.set(job, child);
+    child.once('exit', (code, signal) => {
+      this.#children.delete(job);
+      if (this.#stopping) return this.#finishIfDone();
+      const again = performance.now() - startedAt > STABLE_MS ? FIRST_PAUSE_MS : pauseMs;
+      if (code !== null && FINAL_EXIT_CODES.has(code)) return this.#giveUp(job, code);
+      this.#log.error({ event: 'process_died', process: job.name, code, signal, againMs: again }, `${job.name} died; it is started again`);
+      const timer = setTimeout(() => {
+        this.#waiting.delete(timer);
+        this.#start(job, Math.min(pauseMs * 2, LAST_PAUSE_MS));
+      }, again);
+      this.#waiting.add(timer);
+    });
+  }
+
+  #giveUp(job: Job, code: number): void {
+    this.#log.fatal({ event: 'process_failed', process: job.name, code }, `${job.name} cannot run, its last words say why; everything is stopped`);
+    process.exitCode = code;
+    this.#stop();
+  }
+
+  /** The first time the children drain; the second time they hear a second signal and end at once. */
+  #stop(): void {
+    this.#stopping = true;
+    for (const timer of this.#waiting) clearTimeout(timer);
+    this.#waiting.clear();
+    for (const child of this.#children.values()) child.kill('SIGTERM');
+    this.#finishIfDone();
+  }
+
+  #finishIfDone(): void {
+    if (this.#children.size === 0) this.#done.resolve();
+  }
+}

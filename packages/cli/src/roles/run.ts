@@ -1,0 +1,67 @@
+import { createLogger, type Logger, Metrics, startMetricsServer } from '@sekisho/telemetry';
+import type { SiteConfig } from '../config/site-schema.ts';
+import { CommandError, EXIT } from '../exit-codes.ts';
+
+/** A role that runs, as the command line sees it. */
+export interface Running {
+  /** Stops taking new work and resolves when the old is done. */
+  drain(): Promise<void>;
+  /** Ends at once. */
+  close(): Promise<void> | void;
+}
+
+export interface RoleInit {
+  readonly role: string;
+  readonly site?: string | undefined;
+  readonly name?: string | undefined;
+  readonly level: SiteConfig['log']['level'];
+  readonly metricsAddress: string;
+  readonly metricsPort: number | undefined;
+  start(components: { log: Logger; metrics: Metrics }): Promise<Running & { metricsText?(): Promise<string> }>;
+}
+
+/**
+ * Runs one role until it is told to stop: the first SIGTERM or SIGINT drains, the second ends at once. A role that was
+ * started by `sekisho up` also stops when that is gone.
+ */
+export async function runRole(init: RoleInit): Promise<void> {
+  const log = createLogger({ role: init.role, site: init.site, name: init.name, level: init.level });
+  const metrics = new Metrics();
+  const { promise: stopped, resolve: stop } = Promise.withResolvers<void>();
+  const running = await started(init, log, metrics);
+  const server =
+    init.metricsPort === undefined
+      ? undefined
+      : await startMetricsServer({
+          host: init.metricsAddress,
+          port: init.metricsPort,
+          text: () => running.metricsText?.() ?? metrics.text(),
+        });
+  let signals = 0;
+  const onSignal = (signal: string): void => {
+    signals += 1;
+    if (signals === 1) {
+      log.info({ event: 'draining', signal }, 'stops taking new work and lets the old finish; once more to end at once');
+      void running.drain().then(stop);
+    } else stop();
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, onSignal);
+  process.on('disconnect', () => onSignal('disconnect'));
+  await stopped;
+  server?.close();
+  await running.close();
+  log.info({ event: 'stopped' }, 'stopped');
+}
+
+async function started(init: RoleInit, log: Logger, metrics: Metrics): ReturnType<RoleInit['start']> {
+  try {
+    return await init.start({ log, metrics });
+  } catch (error) {
+    const { code, address, port } = error as NodeJS.ErrnoException & { address?: string; port?: number };
+    if (code === 'EADDRINUSE')
+      throw new CommandError(`${init.role}: ${address}:${port} is in use by another process.`, EXIT.unavailable);
+    if (code === 'EADDRNOTAVAIL' || code === 'EACCES')
+      throw new CommandError(`${init.role}: ${address}:${port} cannot be listened at: ${code}.`, EXIT.unavailable);
+    throw error;
+  }
+}
