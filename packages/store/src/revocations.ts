@@ -28,7 +28,7 @@ export interface StoredRevocations {
 export const MAX_REVOCATIONS_CHARS = 4 * 1024 * 1024;
 /** CRL numbers have at most 20 octets (RFC 5280 section 5.2.3): below 2^160, 49 decimal digits. */
 const MAX_NUMBER = 2n ** 160n - 1n;
-export const NUMBER_DIGITS = MAX_NUMBER.toString().length;
+const NUMBER_DIGITS = MAX_NUMBER.toString().length;
 const STORED_NUMBER = new RegExp(`^[0-9]{${NUMBER_DIGITS}}$`, 'u');
 // oxlint-disable-next-line no-control-regex -- PEM is ASCII text in lines (RFC 7468).
 const ASCII_LINES = /^[\t\r\n\x20-\x7e]+$/u;
