@@ -21,7 +21,7 @@ const TYPE_NAMES = ['data', 'update', 'ping', 'go-away'];
 const FLAG_NAMES = ['syn', 'ack', 'fin', 'rst'];
 
 /** Whole frames in words: `data 1 #4`, `update 3 syn #786432`, `ping 0 ack #7`. */
-export function describeFrames(bytes: Buffer): string[] {
+function describeFrames(bytes: Buffer): string[] {
   const words: string[] = [];
   for (let at = 0; at < bytes.length; ) {
     const type = TYPE_NAMES[bytes.readUInt8(at + 1)] ?? '?';
