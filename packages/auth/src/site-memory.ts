@@ -30,6 +30,8 @@ export class SiteMemory {
   readonly #components: SiteMemoryComponents;
   readonly #init: SiteMemoryInit;
   readonly #failures = new Map<string, string>();
+  /** Sources whose last list was not acceptable: they stay failed until they have another one. */
+  readonly #refused = new Map<string, string>();
   #revision: string | undefined;
   #overdueLoggedAtMs = Number.NEGATIVE_INFINITY;
 
@@ -92,11 +94,23 @@ export class SiteMemory {
   async #pollSource(source: RevocationSource): Promise<void> {
     try {
       const pem = await source.read();
-      // The store is told by its next poll.
-      if (pem !== undefined && this.#adopt(pem, source.name)) this.#revision = undefined;
+      if (pem !== undefined) this.#adoptFrom(source.name, pem);
+      const refused = this.#refused.get(source.name);
+      if (refused !== undefined) throw new Error(refused);
       this.#works(source.name, 'revocations_source_up', 'a revocation list can be read again');
     } catch (error) {
       this.#fails(source.name, 'revocations_source_down', error, 'a revocation list could not be read: the last one stays in force');
+    }
+  }
+
+  #adoptFrom(name: string, pem: string): void {
+    this.#refused.delete(name);
+    try {
+      // The store is told by its next poll.
+      if (this.#adopt(pem, name)) this.#revision = undefined;
+    } catch (error) {
+      if (!(error instanceof PkiError)) throw error;
+      this.#refused.set(name, error.message);
     }
   }
 
