@@ -1,5 +1,6 @@
-import type { AddressInfo, Socket } from 'node:net';
-import { createServer, type TLSSocket } from 'node:tls';
+import { constants } from 'node:crypto';
+import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
+import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import { type Credentials, TLS_SETTINGS } from './endpoint.ts';
 import { addressOf, type Peer, peerOf } from './peer.ts';
 
@@ -16,6 +17,8 @@ export interface ListenerInit {
   /** Connections at once, handshakes included. */
   readonly maxConnections: number;
   readonly maxPerAddress: number;
+  /** Several processes bind the same port and the kernel spreads connections over them (SO_REUSEPORT). */
+  readonly reusePort?: boolean;
 }
 
 export interface ListenerHandler {
@@ -32,14 +35,18 @@ export interface ListenerHandler {
 export class Listener {
   readonly #init: ListenerInit;
   readonly #handler: ListenerHandler;
-  readonly #server;
+  // Two servers, so that a connection over a cap is closed before anything of TLS is made for it.
+  readonly #tcp;
+  readonly #tls;
   readonly #sockets = new Set<Socket>();
   readonly #perAddress = new Map<string, number>();
+  /** Address and port, and the address, of connections that are neither secure nor rejected yet. */
+  readonly #handshakes = new Map<string, string>();
 
   constructor(init: ListenerInit, handler: ListenerHandler) {
     this.#init = init;
     this.#handler = handler;
-    this.#server = createServer({
+    this.#tls = createTlsServer({
       ...TLS_SETTINGS,
       ca: init.credentials.caPem,
       cert: init.credentials.certPem,
@@ -48,24 +55,25 @@ export class Listener {
       rejectUnauthorized: false,
       ALPNProtocols: [init.alpn],
       handshakeTimeout: init.handshakeTimeoutMs,
-      noDelay: true,
+      // A resumed session proves no key and does not look at the certificate's expiry again.
+      secureOptions: constants.SSL_OP_NO_TICKET,
     });
-    this.#server.on('connection', (socket: Socket) => this.#onTcp(socket));
-    this.#server.on('secureConnection', (socket) => this.#onSecure(socket));
-    this.#server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
-      handler.onReject(error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT' ? 'timeout' : 'handshake', addressOf(socket));
+    this.#tls.on('secureConnection', (socket) => this.#onSecure(socket));
+    this.#tls.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
+      this.#reject(error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT' ? 'timeout' : 'handshake', keyOf(socket));
       socket.destroy();
     });
+    this.#tcp = createTcpServer({ noDelay: true }, (socket) => this.#onTcp(socket));
   }
 
   /** Binds. Rejects with the operating system's error (EADDRINUSE, EACCES, ...). */
   listen(): Promise<AddressInfo> {
     const { promise, resolve, reject } = Promise.withResolvers<AddressInfo>();
-    this.#server.once('error', reject);
-    this.#server.listen({ host: this.#init.host, port: this.#init.port, backlog: 1024 }, () => {
-      this.#server.off('error', reject);
-      this.#server.on('error', (error) => this.#handler.onError(error));
-      resolve(this.#server.address() as AddressInfo);
+    this.#tcp.once('error', reject);
+    this.#tcp.listen({ host: this.#init.host, port: this.#init.port, backlog: 1024 }, () => {
+      this.#tcp.off('error', reject);
+      this.#tcp.on('error', (error) => this.#handler.onError(error));
+      resolve(this.#tcp.address() as AddressInfo);
     });
     return promise;
   }
@@ -77,7 +85,7 @@ export class Listener {
 
   /** Stops accepting; what is open goes on. */
   stopAccepting(): void {
-    if (this.#server.listening) this.#server.close();
+    if (this.#tcp.listening) this.#tcp.close();
   }
 
   /** Stops accepting and destroys what is open. */
@@ -95,22 +103,43 @@ export class Listener {
       socket.destroy();
       return;
     }
+    const key = keyOf(socket);
     this.#sockets.add(socket);
     this.#perAddress.set(address, count + 1);
+    this.#handshakes.set(key, address);
     socket.once('close', () => {
+      // One that the peer reset or left says no more to TLS who it was.
+      this.#reject('handshake', key);
       this.#sockets.delete(socket);
       const left = (this.#perAddress.get(address) ?? 1) - 1;
       if (left > 0) this.#perAddress.set(address, left);
       else this.#perAddress.delete(address);
     });
+    this.#tls.emit('connection', socket);
   }
 
   #onSecure(socket: TLSSocket): void {
     // An error without a listener would end the process; 'close' follows and is what the owners act on.
     socket.on('error', () => {});
     const peer = peerOf(socket);
-    if (peer !== undefined && socket.alpnProtocol === this.#init.alpn) return this.#handler.onConnection(socket, peer);
-    this.#handler.onReject(peer === undefined ? 'no_certificate' : 'alpn', addressOf(socket));
+    const key = keyOf(socket);
+    if (peer !== undefined && socket.alpnProtocol === this.#init.alpn) {
+      this.#handshakes.delete(key);
+      return this.#handler.onConnection(socket, peer);
+    }
+    this.#reject(peer === undefined ? 'no_certificate' : 'alpn', key);
     socket.destroy();
   }
+
+  /** Tells the handler, once a connection. */
+  #reject(reason: RejectReason, key: string): void {
+    const address = this.#handshakes.get(key);
+    if (address === undefined) return;
+    this.#handshakes.delete(key);
+    this.#handler.onReject(reason, address);
+  }
+}
+
+function keyOf(socket: Socket): string {
+  return `${addressOf(socket)} ${socket.remotePort ?? ''}`;
 }
