@@ -41,6 +41,9 @@ export interface ConnectInit {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** How TLS says that a certificate of the operator's is not the one that is needed here. */
+const WRONG_CERTIFICATE: ReadonlySet<string | undefined> = new Set(['ERR_TLS_CERT_ALTNAME_INVALID', 'INVALID_PURPOSE']);
+
 /**
  * Connects to a server of the mesh and checks that it is who it must be before a byte is sent: the operator's CA, the
  * role, the site, the name. DNS only finds, it never proves.
@@ -71,18 +74,15 @@ export function connectEndpoint(init: ConnectInit): Promise<TLSSocket> {
     () => fail(new ChannelError('TIMEOUT', `no ${tcpConnected ? 'TLS' : 'TCP'} answer within ${init.timeoutMs} ms`)),
     init.timeoutMs,
   );
-  const onError = (error: NodeJS.ErrnoException): void =>
-    fail(
-      tcpConnected
-        ? new ChannelError('TLS', `handshake failed: ${error.code ?? error.message}`)
-        : new ChannelError('UNREACHABLE', error.code ?? error.message),
-    );
+  const onError = (error: NodeJS.ErrnoException): void => fail(failure(error, tcpConnected, expect));
   const onClose = (): void =>
     fail(new ChannelError(tcpConnected ? 'TLS' : 'UNREACHABLE', 'closed before the handshake was done'));
   const onSecure = (): void => {
     const problem = mismatch(socket, init);
     if (problem !== undefined) return fail(new ChannelError('IDENTITY', problem));
     cleanUp();
+    // Between here and the caller's own listener an error must not end the process; 'close' follows.
+    socket.on('error', () => {});
     socket.setNoDelay(true);
     resolve(socket);
   };
@@ -96,6 +96,13 @@ export function connectEndpoint(init: ConnectInit): Promise<TLSSocket> {
   if (init.signal?.aborted === true) onAbort();
   else init.signal?.addEventListener('abort', onAbort, { once: true });
   return promise;
+}
+
+function failure(error: NodeJS.ErrnoException, tcpConnected: boolean, expect: Expectation): ChannelError {
+  if (!tcpConnected) return new ChannelError('UNREACHABLE', error.code ?? error.message);
+  if (!WRONG_CERTIFICATE.has(error.code)) return new ChannelError('TLS', `handshake failed: ${error.code ?? error.message}`);
+  const wanted = expect.serverName === undefined ? `a ${expect.role}'s` : `a ${expect.role}'s for ${expect.serverName}`;
+  return new ChannelError('IDENTITY', `the certificate is not ${wanted}: ${error.code}`);
 }
 
 function mismatch(socket: TLSSocket, { alpn, expect }: ConnectInit): string | undefined {

@@ -44,26 +44,27 @@ function problemOf(error: unknown): string {
 
 /** The one `sekisho://` URI among a certificate's subject alternative names; undefined when there is none, or two. */
 export function identityOf(certificate: X509Certificate): Identity | undefined {
-  const uris = uriNames(certificate.subjectAltName ?? '').filter((uri) => uri.startsWith('sekisho://'));
-  const [uri] = uris;
-  if (uri === undefined || uris.length > 1) return undefined;
   try {
-    return parseIdentity(uri);
+    const uris = uriNames(certificate.subjectAltName ?? '').filter((uri) => uri.startsWith('sekisho://'));
+    const [uri] = uris;
+    return uri === undefined || uris.length > 1 ? undefined : parseIdentity(uri);
   } catch {
-    return undefined;
+    return undefined; // not an identity, or names in a form that cannot be told apart
   }
 }
 
 /**
  * Node prints subject alternative names as one line and quotes, as JSON, those that could be mistaken for a separator
- * (CVE-2021-44532); a name that is not quoted holds neither comma nor quote.
+ * (CVE-2021-44532); a name that is not quoted holds neither comma nor quote. Nothing is skipped: a line that does not
+ * read so from its beginning to its end has no names.
  */
 function uriNames(line: string): string[] {
   const names: string[] = [];
-  for (const match of line.matchAll(/(?:^|, )(\w[\w ]*):("(?:[^"\\]|\\.)*"|[^,"]*)/gu)) {
-    const [, kind, name] = match;
-    if (kind !== 'URI' || name === undefined) continue;
-    names.push(name.startsWith('"') ? String(JSON.parse(name)) : name);
+  const next = /(?:^|, )(\w[\w ]*):("(?:[^"\\]|\\.)*"|[^,"]*)(?=, |$)/uy;
+  while (next.lastIndex < line.length) {
+    const [, kind, name = ''] = next.exec(line) ?? [];
+    if (kind === undefined) return [];
+    if (kind === 'URI') names.push(name.startsWith('"') ? String(JSON.parse(name)) : name);
   }
   return names;
 }
