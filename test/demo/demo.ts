@@ -64,7 +64,7 @@ async function chapters(mesh: Mesh, smtp: SmtpLedger, pop3Port: number): Promise
   });
 
   const agent = await story.step('a device is enrolled', async () => {
-    const value = await mesh.startAgent({ mac: MAC, forward: [`127.0.0.1:${smtp.port}`, `127.0.0.1:${pop3Port}`] });
+    const value = await mesh.startAgent({ mac: MAC, forward: [`127.0.0.1:${smtp.port}/smtp`, `127.0.0.1:${pop3Port}/pop3`] });
     const [lease] = await value.waitForEvents('lease', 1);
     return { value, words: `${MAC} has proved its key; manager ${String(lease?.['manager'])} leased it relay ${String(lease?.['relay'])}` };
   });

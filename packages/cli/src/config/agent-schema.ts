@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { parseMac } from '@sekisho/wire';
+import { MAIL_PROTOCOLS, type MailProtocol, parseMac, PROTOCOL_OF_PORT } from '@sekisho/wire';
 import { duration } from './quantities.ts';
 import { dnsServer, hostName, logSchema } from './site-schema.ts';
 
@@ -9,21 +9,33 @@ import { dnsServer, hostName, logSchema } from './site-schema.ts';
 const pem = (label: string) =>
   z.string().refine((text) => text.includes(`-----BEGIN ${label}-----`), `a PEM block is needed here: -----BEGIN ${label}-----`);
 
-const FORWARD = /^(?:(?<listenHost>\[[0-9a-f:.]+\]|[\d.]+):)?(?<listenPort>\d{1,5})=(?<host>\[[0-9a-f:.]+\]|[a-z0-9._-]+):(?<port>\d{1,5})$/iu;
+const FORWARD = /^(?:(?<listenHost>\[[0-9a-f:.]+\]|[\d.]+):)?(?<listenPort>\d{1,5})=(?<host>\[[0-9a-f:.]+\]|[a-z0-9._-]+):(?<port>\d{1,5})(?:\/(?<protocol>[a-z0-9]+))?$/iu;
 
-/** `127.0.0.1:2525=mail.example.com:587`, an address to listen at and where its connections go. */
+/**
+ * `127.0.0.1:2525=mail.example.com:587`, an address to listen at and where its connections go. On a port that is not one
+ * of mail's own, the protocol is said: `127.0.0.1:2525=mail.example.com:2587/smtp`.
+ */
 export const forwardSchema = z
   .string()
   .regex(FORWARD, 'a forward is ADDRESS:PORT=HOST:PORT, such as 127.0.0.1:2525=mail.example.com:587')
-  .transform((text) => {
-    const { listenHost = '127.0.0.1', listenPort, host = '', port } = FORWARD.exec(text)?.groups ?? {};
-    const bare = (name: string): string => name.replace(/^\[(.*)\]$/u, '$1');
-    return {
-      listen: { host: bare(listenHost), port: Number(listenPort) },
-      destination: { host: bare(host), port: Number(port) },
-    };
-  })
-  .refine(({ listen, destination }) => listen.port <= 65_535 && destination.port >= 1 && destination.port <= 65_535, 'a port is at most 65535');
+  .transform((text, context) => {
+    const { listenHost = '127.0.0.1', listenPort, host = '', port, protocol } = FORWARD.exec(text)?.groups ?? {};
+    const destination = { host: bare(host), port: Number(port) };
+    const spoken = protocol === undefined ? PROTOCOL_OF_PORT.get(destination.port) : MAIL_PROTOCOLS.find((known) => known === protocol);
+    const problem = forwardProblem(Number(listenPort), destination.port, spoken);
+    if (problem !== undefined) context.addIssue({ code: 'custom', message: problem });
+    return { listen: { host: bare(listenHost), port: Number(listenPort) }, destination, protocol: spoken ?? 'smtp' };
+  });
+
+function forwardProblem(listenPort: number, port: number, protocol: MailProtocol | undefined): string | undefined {
+  if (listenPort > 65_535 || port < 1 || port > 65_535) return 'a port is at most 65535';
+  if (protocol !== undefined) return undefined;
+  return `port ${port} does not tell the protocol; add it, one of ${MAIL_PROTOCOLS.join(', ')}: …:${port}/smtp`;
+}
+
+function bare(host: string): string {
+  return host.replace(/^\[(.*)\]$/u, '$1');
+}
 
 export const agentSchema = z.strictObject({
   mac: z
