@@ -31,7 +31,7 @@ export interface MeshSiteInit {
 
 export interface MeshAgentInit {
   readonly mac: string;
-  /** Destinations, `host:port`; a free loopback port is listened at for each. */
+  /** Destinations, `host:port/protocol`; a free loopback port is listened at for each. */
   readonly forward: readonly string[];
   /** Keys of agent.yaml by their dotted paths. */
   readonly settings?: Readonly<Record<string, unknown>>;

@@ -12,6 +12,8 @@ export interface ProcessInit {
   cwd?: string;
   /** Written to its standard input, which is then closed. */
   stdin?: Buffer | string;
+  /** In a process group of its own, which is killed as a whole: for a server with children that expects to lead one. */
+  ownGroup?: boolean;
 }
 
 export interface ProcessExit {
@@ -56,10 +58,12 @@ export class TestProcess {
   #stdout = new CapturedStream();
   #stderr = new CapturedStream();
   #exit: ProcessExit | undefined;
+  #ownGroup: boolean;
 
-  constructor(child: ChildProcessWithoutNullStreams, init: { pid: number; name: string }) {
+  constructor(child: ChildProcessWithoutNullStreams, init: { pid: number; name: string; ownGroup: boolean }) {
     this.#child = child;
     this.pid = init.pid;
+    this.#ownGroup = init.ownGroup;
     this.name = init.name;
     child.stdout.on('data', (chunk: Buffer) => this.#stdout.add(chunk));
     child.stderr.on('data', (chunk: Buffer) => this.#stderr.add(chunk));
@@ -108,9 +112,12 @@ export class TestProcess {
     }
   }
 
-  /** False when it has ended already. */
+  /** False when it has ended already. SIGKILL, SIGSTOP and SIGCONT go to its whole group if it has its own. */
   kill(signal: NodeJS.Signals): boolean {
-    return this.running && this.#child.kill(signal);
+    if (!this.running) return false;
+    // A polite signal goes to the leader alone, which knows in what order its children are to end.
+    if (!this.#ownGroup || signal === 'SIGTERM' || signal === 'SIGHUP') return this.#child.kill(signal);
+    return process.kill(-this.pid, signal);
   }
 
   /** SIGTERM, and SIGKILL for what is still there after the grace; resolves when it has ended. */
@@ -129,14 +136,15 @@ export class TestProcess {
 /** Starts a process. @throws the error of the system (ENOENT, EACCES) when it can't be started */
 export async function startProcess(init: ProcessInit): Promise<TestProcess> {
   const env = { ...process.env, ...init.env };
-  const options = init.cwd === undefined ? { env } : { env, cwd: init.cwd };
+  const ownGroup = init.ownGroup === true;
+  const options = { env, detached: ownGroup, ...(init.cwd === undefined ? {} : { cwd: init.cwd }) };
   const child = spawn(init.command, init.args ?? [], options);
   const pid = child.pid;
   if (pid === undefined) {
     const [error] = (await once(child, 'error')) as [Error];
     throw error;
   }
-  const started = new TestProcess(child, { pid, name: init.command });
+  const started = new TestProcess(child, { pid, name: init.command, ownGroup });
   child.stdin.end(init.stdin ?? '');
   return started;
 }
