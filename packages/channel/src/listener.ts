@@ -70,7 +70,8 @@ export class Listener {
   listen(): Promise<AddressInfo> {
     const { promise, resolve, reject } = Promise.withResolvers<AddressInfo>();
     this.#tcp.once('error', reject);
-    this.#tcp.listen({ host: this.#init.host, port: this.#init.port, backlog: 1024 }, () => {
+    const { host, port, reusePort = false } = this.#init;
+    this.#tcp.listen({ host, port, reusePort, backlog: 1024 }, () => {
       this.#tcp.off('error', reject);
       this.#tcp.on('error', (error) => this.#handler.onError(error));
       resolve(this.#tcp.address() as AddressInfo);
