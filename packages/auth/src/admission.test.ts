@@ -183,6 +183,8 @@ test('failures are limited by MAC and by address; the device itself is never loc
   expect(codes(2, valid, MAC, HOME)).toEqual(['admitted', 'admitted']);
   expect(codes(1, valid, MAC, '198.51.100.7')).toEqual(['admitted']);
   expect(outcome(admission, selfSigned, MAC, '198.51.100.7')).toMatchObject({ code: 'RATE_LIMITED', retryAfterMs: 1000 });
+  revoked.add(valid.serial);
+  expect(codes(5, valid, MAC, '198.51.100.7')).toEqual(Array(5).fill('DEVICE_REVOKED'));
   nowMs += 1000;
   expect(codes(2, selfSigned, MAC, '198.51.100.7')).toEqual(['DEVICE_REFUSED', 'RATE_LIMITED']);
 });
@@ -237,7 +239,7 @@ test('a wrong key takes as long as an unknown MAC', () => {
     {
       clock: { now: () => nowMs },
       proofs: new CertificateProofs({ caPem: operator.caCertPem }),
-      registry: { device: (mac) => void asked.push(mac) as undefined },
+      registry: { device: (mac) => (asked.push(mac), undefined) },
       revocations: { isRevoked: (serial) => asked.push(serial) > 0 },
       macLimiter: new FailureLimiter({ burst: 1000, refillMs: 1 }),
       addressLimiter: new FailureLimiter({ burst: 1000, refillMs: 1 }),

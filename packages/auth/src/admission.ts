@@ -77,8 +77,9 @@ export class Admission {
 
   /**
    * Admits a device or throws Refusal DEVICE_REFUSED, DEVICE_EXPIRED, DEVICE_REVOKED, DEVICE_DISABLED or RATE_LIMITED.
-   * Only failures are limited: nobody can lock out a device by failing in its name, since its own proof is looked at
-   * first. Nothing but DEVICE_REFUSED or RATE_LIMITED is said to whom the operator's certificate does not vouch for.
+   * Only DEVICE_REFUSED is limited: nobody can lock out a device by failing in its name, since its own proof is looked
+   * at first, and a device that has proved itself always hears why it is refused. Who has no certificate of the operator
+   * hears nothing but DEVICE_REFUSED or RATE_LIMITED.
    */
   admit(request: AdmissionRequest): Admitted {
     const nowMs = this.#components.clock.now();
@@ -90,7 +91,7 @@ export class Admission {
           ? this.#byCertificate(proof, request, nowMs)
           : this.#byRegistry(request, nowMs);
     } catch (error) {
-      if (error instanceof Refusal && error.code !== 'RATE_LIMITED') this.#countFailure(request, nowMs);
+      if (error instanceof Refusal && error.code === 'DEVICE_REFUSED') this.#countFailure(request, nowMs);
       throw error;
     }
     const { ttlMs } = accepted;

@@ -6,6 +6,7 @@ import { type Logger, type Metrics, printable } from '@sekisho/telemetry';
 import { CONTROL_ALPN, type Message, Refusal } from '@sekisho/wire';
 import { Admission, type Admitted } from './admission.ts';
 import { AUTH_REFUSALS, type AuthMetrics, authMetrics } from './auth-metrics.ts';
+import { BoundedMap } from './bounded-map.ts';
 import { CertificateProofs } from './certificate-proofs.ts';
 import { FailureLimiter } from './failure-limiter.ts';
 import { ManagerSession } from './manager-session.ts';
@@ -63,6 +64,9 @@ export interface AuthServer {
 const STORE_POLL_MS = 1000;
 const FILE_POLL_MS = 5000;
 const MAC_ONLY_LOG_MS = 3_600_000;
+/** A device that is refused again and again is one line a minute. */
+const REFUSAL_LOG_MS = 60_000;
+const MAX_TOLD = 16_384;
 const SOFTWARE = 'sekisho-auth';
 
 /**
@@ -88,6 +92,8 @@ class Auth implements AuthServer {
   readonly #listener: Listener;
   readonly #sessions = new Set<ManagerSession>();
   readonly #timers: NodeJS.Timeout[] = [];
+  /** When a refusal of a device was last logged. */
+  readonly #told = new BoundedMap<string, number>({ maxEntries: MAX_TOLD });
   #port = 0;
 
   constructor({ log, metrics, store, clock }: AuthComponents, settings: AuthSettings) {
@@ -255,10 +261,19 @@ class Auth implements AuthServer {
     const code = AUTH_REFUSALS.find((known) => known === refusal.code) ?? 'INTERNAL';
     this.#metrics.refusals.inc({ code });
     const fields = { event: 'device_refused', code, device: mac.toString('hex').replaceAll(/(..)(?=.)/gu, '$1:'), address: printable(address) };
-    // A flood of failures must not become a flood of lines.
-    if (refusal === error) this.#log[code === 'RATE_LIMITED' ? 'debug' : 'info'](fields, refusal.message);
+    if (refusal === error) this.#log[this.#isNews(code, fields.device) ? 'info' : 'debug'](fields, refusal.message);
     else this.#log.error({ ...fields, err: error }, 'auth could not decide on a device');
     return refusal;
+  }
+
+  /** A flood of failures must not become a flood of lines. */
+  #isNews(code: string, device: string): boolean {
+    if (code === 'RATE_LIMITED') return false;
+    const nowMs = this.#clock.now();
+    const toldAtMs = this.#told.get(device);
+    if (toldAtMs !== undefined && nowMs - toldAtMs < REFUSAL_LOG_MS) return false;
+    this.#told.set(device, nowMs);
+    return true;
   }
 
   #alarmTwoPlaces(mac: string, address: string): void {
