@@ -1,5 +1,5 @@
 import type { TLSSocket } from 'node:tls';
-import { encodeFrame, FrameReader, type Message, type MessageName, WireError } from '@sekisho/wire';
+import { encodeFrame, FrameReader, type Message, type MessageName, REFUSALS, WireError } from '@sekisho/wire';
 import { ChannelError } from './channel-error.ts';
 
 /** Messages that answer another one by its id. */
@@ -18,7 +18,7 @@ export interface ControlInit<N extends MessageName> {
 }
 
 export interface ControlHandler<N extends MessageName> {
-  /** A message that is no answer to a question of ours. */
+  /** A message that is no answer to a question of ours. An answer that comes after its time-out is dropped. */
   onMessage(message: Message<N>): void;
   /** Once, whoever ended it and why. */
   onClose(error: ChannelError): void;
@@ -49,29 +49,33 @@ export class ControlConnection<N extends MessageName> {
     socket.on('end', () => this.close(new ChannelError('CLOSED', 'the peer closed the connection')));
     socket.on('error', (error: NodeJS.ErrnoException) => this.close(new ChannelError('CLOSED', error.code ?? error.message)));
     socket.on('close', () => this.close(new ChannelError('CLOSED', 'the connection ended')));
+    // It ended before anybody listened: nothing else will say so.
+    if (socket.destroyed) process.nextTick(() => this.close(new ChannelError('CLOSED', 'the connection ended')));
   }
 
   get closed(): boolean {
     return this.#closed !== undefined;
   }
 
-  /** Sends a message; does nothing on a closed connection. */
+  /**
+   * Sends a message; does nothing on a closed connection.
+   * @throws WireError when a field is out of bounds
+   */
   send<M extends MessageName>(message: Message<M>): void {
-    if (this.#closed !== undefined) return;
-    this.socket.write(encodeFrame(message));
-    if (this.socket.writableLength > this.#init.maxBufferedBytes)
-      this.close(new ChannelError('BUSY', `the peer does not read: ${this.socket.writableLength} bytes wait`));
+    if (this.#closed === undefined) this.#write(encodeFrame(message));
   }
 
   /**
    * Asks and waits for the answer with the same id; the id is set here.
-   * @throws ChannelError TIMEOUT, BUSY (maxPending) or CLOSED
+   * @throws ChannelError TIMEOUT, BUSY (maxPending) or why the connection ended; WireError when a field is out of bounds
    */
   ask<Q extends Question>(question: Omit<Message<Q>, 'id'>, timeoutMs: number): Promise<Message<Answer>> {
     if (this.#closed !== undefined) return Promise.reject(this.#closed);
     if (this.#pending.size >= this.#init.maxPending)
       return Promise.reject(new ChannelError('BUSY', `${this.#pending.size} questions already wait`));
     const id = this.#nextId;
+    // Before anything is noted down, because a field out of bounds throws here.
+    const frame = encodeFrame({ ...question, id } as unknown as Message<Q>);
     this.#nextId = id >= 0xffff_ffff ? 1 : id + 1;
     const { promise, resolve, reject } = Promise.withResolvers<Message<Answer>>();
     const timer = setTimeout(() => {
@@ -79,7 +83,7 @@ export class ControlConnection<N extends MessageName> {
       reject(new ChannelError('TIMEOUT', `no answer within ${timeoutMs} ms`));
     }, timeoutMs);
     this.#pending.set(id, { resolve, reject, timer });
-    this.send({ ...question, id } as unknown as Message<Q>);
+    this.#write(frame);
     return promise;
   }
 
@@ -99,23 +103,42 @@ export class ControlConnection<N extends MessageName> {
   }
 
   #onData(chunk: Buffer): void {
-    if (this.#closed !== undefined) return;
+    let rest = chunk;
+    // One at a time: what a message brought about, the end of the connection for one, comes before the next is read.
+    while (this.#closed === undefined) {
+      const next = this.#read(rest);
+      if (next === undefined) return;
+      this.#deliver(next.message);
+      rest = next.rest;
+    }
+  }
+
+  #read(bytes: Buffer): { message: Message<N>; rest: Buffer } | undefined {
     try {
-      for (const message of this.#reader.push(chunk)) this.#deliver(message);
+      return this.#reader.pushOne(bytes);
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
-      this.send({ type: 'refuse', id: 0, code: 2, text: error.message });
+      this.send({ type: 'refuse', id: 0, code: REFUSALS.PROTOCOL.number, text: error.message });
       this.close(new ChannelError('PROTOCOL', error.message));
+      return undefined;
     }
   }
 
   #deliver(message: Message<N>): void {
     const answer = answerIn(message as unknown as Message);
-    const pending = answer === undefined ? undefined : this.#pending.get(answer.id);
-    if (answer === undefined || pending === undefined) return this.#handler.onMessage(message);
+    // Id 0 is of no question: a push, or a refusal before anything was asked.
+    if (answer === undefined || answer.id === 0) return this.#handler.onMessage(message);
+    const pending = this.#pending.get(answer.id);
+    if (pending === undefined) return; // too late
     this.#pending.delete(answer.id);
     clearTimeout(pending.timer);
     pending.resolve(answer);
+  }
+
+  #write(frame: Buffer): void {
+    this.socket.write(frame);
+    if (this.socket.writableLength > this.#init.maxBufferedBytes)
+      this.close(new ChannelError('BUSY', `the peer does not read: ${this.socket.writableLength} bytes wait`));
   }
 }
 

@@ -283,6 +283,12 @@ describe('the end', () => {
     expect(sockets.every(({ destroyed }) => destroyed)).toBe(true);
   });
 
+  test('several may bind one port with reusePort, and only with it', async () => {
+    const { port } = await open({ reusePort: true });
+    expect((await open({ reusePort: true, port })).port).toBe(port);
+    await expect(open({ port })).rejects.toMatchObject({ code: 'EADDRINUSE' });
+  });
+
   test('listen() rejects with the error of the system', async () => {
     const { port } = await open();
     await expect(open({ port })).rejects.toMatchObject({ code: 'EADDRINUSE' });

@@ -66,6 +66,8 @@ export class MuxConnection {
     socket.on('end', () => this.close(new ChannelError('CLOSED', 'the peer closed the connection')));
     socket.on('error', (error: NodeJS.ErrnoException) => this.close(new ChannelError('CLOSED', error.code ?? error.message)));
     socket.on('close', () => this.close(new ChannelError('CLOSED', 'the connection ended')));
+    // It ended before anybody listened: nothing else will say so.
+    if (socket.destroyed) process.nextTick(() => this.close(new ChannelError('CLOSED', 'the connection ended')));
   }
 
   get streamCount(): number {
