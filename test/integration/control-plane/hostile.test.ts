@@ -1,8 +1,8 @@
 import { createConnection, type Socket } from 'node:net';
 import { connect as tlsConnect } from 'node:tls';
-import { encodeFrame, macBytes, REFUSALS } from '@sekisho/wire';
+import { encodeFrame, REFUSALS } from '@sekisho/wire';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { eventually, IDLE_REPORT, MAC, MiniSite, values } from './mini-site.ts';
+import { eventually, IDLE_REPORT, MiniSite, values } from './mini-site.ts';
 
 let site: MiniSite;
 beforeEach(async () => {
