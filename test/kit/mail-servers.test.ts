@@ -13,6 +13,7 @@ import type { TestMail } from './mails.ts';
 import { connectPop3, fetchAllPop3 } from './pop3-client.ts';
 import { startPostfix } from './postfix.ts';
 import type { Postfix } from './postfix.ts';
+import { stopAllProcesses } from './process.ts';
 
 const anna = { address: 'anna@example.net', password: 'secret "word"' };
 const bert = { address: 'bert@example.net', password: 'another' };
@@ -37,6 +38,8 @@ afterEach(async () => {
 afterAll(async () => {
   await postfix.stop();
   await dovecot.stop();
+  // Whatever a failed test left behind.
+  await stopAllProcesses();
   await store.remove();
 });
 

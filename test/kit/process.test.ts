@@ -1,8 +1,9 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
 import { closeServer, listenOn } from './loopback-listen.ts';
 import { freePort } from './ports.ts';
@@ -13,9 +14,10 @@ const node = process.execPath;
 
 afterAll(stopAllProcesses);
 
+/** A zombie is not alive: in a container nobody may collect what lost its parent. */
 function isAlive(pid: number): boolean {
   try {
-    return process.kill(pid, 0);
+    return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
   } catch {
     return false;
   }
@@ -49,6 +51,22 @@ test('stops what ignores SIGTERM and what is suspended, and all at once', async 
   others[0]!.kill('SIGSTOP');
   await stopAllProcesses();
   expect(others.map((other) => isAlive(other.pid))).toEqual([false, false]);
+});
+
+test.each(['SIGTERM', 'SIGINT'] as const)('what was forgotten ends with its parent, which gets a %s', async (signal) => {
+  const source = `
+    import { startProcess } from ${JSON.stringify(fileURLToPath(new URL('process.ts', import.meta.url)))};
+    const leader = await startProcess({ command: 'sh', args: ['-c', 'sleep 60 & echo $!; wait'], ownGroup: true });
+    const [grandchild] = await leader.waitForOutput(/\\d+/);
+    console.log('pids', leader.pid, grandchild);
+    setInterval(() => undefined, 1000);
+  `;
+  const parent = await startProcess({ command: node, args: ['--input-type=module', '--eval', source] });
+  const [, leader, grandchild] = await parent.waitForOutput(/pids (\d+) (\d+)/);
+  expect([leader, grandchild].map((pid) => isAlive(Number(pid)))).toEqual([true, true]);
+  parent.kill(signal);
+  expect((await parent.exited).code).toBe(signal === 'SIGTERM' ? 143 : 130);
+  await expect.poll(() => [leader, grandchild].map((pid) => isAlive(Number(pid)))).toEqual([false, false]);
 });
 
 test('free ports differ and are free; waiting for a port', async () => {

@@ -28,10 +28,24 @@ const POLL_MS = 10;
 
 const alive = new Set<TestProcess>();
 
-// What a test forgot, or a crash of the test run left behind: a process must not outlive the run that started it.
-process.on('exit', () => {
-  for (const child of alive) child.kill('SIGKILL');
-});
+let guarded = false;
+
+/** What a test forgot must not outlive the run that started it; vitest ends its workers with SIGTERM, without 'exit'. */
+function guardAgainstOrphans(): void {
+  if (guarded) return;
+  guarded = true;
+  const killAll = (): void => {
+    for (const child of alive) child.kill('SIGKILL');
+  };
+  process.on('exit', killAll);
+  for (const [signal, code] of [['SIGTERM', 143], ['SIGINT', 130]] as const) {
+    process.on(signal, () => {
+      killAll();
+      // Whoever else listens decides himself when to end.
+      if (process.listenerCount(signal) === 1) process.exit(code);
+    });
+  }
+}
 
 class CapturedStream {
   #chunks: Buffer[] = [];
@@ -144,6 +158,7 @@ export async function startProcess(init: ProcessInit): Promise<TestProcess> {
     const [error] = (await once(child, 'error')) as [Error];
     throw error;
   }
+  guardAgainstOrphans();
   const started = new TestProcess(child, { pid, name: init.command, ownGroup });
   child.stdin.end(init.stdin ?? '');
   return started;
