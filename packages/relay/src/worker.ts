@@ -74,6 +74,7 @@ export class RelayWorker {
         handshakeTimeoutMs: this.#context.deadlines.handshakeMs,
         maxConnections: shareOf(limits.maxDevices, settings.workers) + HANDSHAKE_ROOM,
         maxPerAddress: limits.maxPerAddress,
+        reusePort: settings.workers > 1,
       },
       {
         onConnection: (socket, peer) => this.#onConnection(socket, peer),

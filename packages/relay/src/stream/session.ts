@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { Splice, type SpliceEnd, type SpliceOwner } from '@sekisho/channel';
 import {
   encodeFrame,
   FrameReader,
@@ -21,7 +22,6 @@ import { formatAddress, type IpAddress } from '../policy/ip-address.ts';
 import { rightOf } from '../policy/mail-right.ts';
 import type { WorkerContext } from '../worker-context.ts';
 import type { Outcome, SessionState } from './outcome.ts';
-import { Splice, type SpliceEnd, type SpliceOwner } from './splice.ts';
 import { type Sweepable, ticksOf } from './sweep.ts';
 
 /** The connection that a session belongs to. */
@@ -153,13 +153,13 @@ export class Session implements MuxStreamHandler, RaceHandler, SpliceOwner, Swee
     this.#refuse(refusal);
   }
 
-  onBytesUp(bytes: number): void {
+  onBytesToSocket(bytes: number): void {
     this.#bytesUp += bytes;
     this.#context.tally.bytesUp += bytes;
     this.#touch();
   }
 
-  onBytesDown(bytes: number): void {
+  onBytesToStream(bytes: number): void {
     this.#bytesDown += bytes;
     this.#context.tally.bytesDown += bytes;
     this.#touch();
@@ -170,7 +170,8 @@ export class Session implements MuxStreamHandler, RaceHandler, SpliceOwner, Swee
   }
 
   onSpliceEnd(end: SpliceEnd): void {
-    this.#finish(end === 'client_reset' && this.#device.closed ? 'device_lost' : end);
+    if (end === 'stream_reset') this.#finish(this.#device.closed ? 'device_lost' : 'client_reset');
+    else this.#finish(end === 'completed' ? 'completed' : 'server_reset');
   }
 
   #touch(): void {

@@ -1,0 +1,90 @@
+import type { Metrics } from '@sekisho/telemetry';
+import { type RefusalCode, REFUSALS } from '@sekisho/wire';
+import { OUTCOMES, SESSION_STATES } from '../stream/outcome.ts';
+import { type Counts, type Reject, REJECT_REASONS } from '../tally.ts';
+import type { WorkerReport } from '../worker.ts';
+
+const REFUSAL_CODES = Object.keys(REFUSALS) as RefusalCode[];
+
+/** What the metrics of the moment are computed from. */
+export interface RelayNow {
+  readonly reports: readonly WorkerReport[];
+  readonly ready: number;
+}
+
+/** The relay's metrics: those of all workers, added up. */
+export class RelayMetrics {
+  readonly #outcomes;
+  readonly #refusals;
+  readonly #rejects;
+  readonly #bytes;
+  readonly #connect;
+  readonly #restarts;
+
+  constructor(metrics: Metrics, now: () => RelayNow) {
+    this.#outcomes = metrics.counter({
+      name: 'sekisho_relay_sessions_total',
+      help: 'Mail sessions that have ended, by how.',
+      labels: { outcome: OUTCOMES },
+    });
+    this.#refusals = metrics.counter({
+      name: 'sekisho_relay_refusals_total',
+      help: 'Sessions, tickets and managers that were refused, by code (docs/errors.md).',
+      labels: { code: REFUSAL_CODES },
+    });
+    this.#rejects = metrics.counter({
+      name: 'sekisho_relay_rejected_connections_total',
+      help: 'Connections that ended before they were of any use, by reason.',
+      labels: { reason: REJECT_REASONS },
+    });
+    this.#bytes = metrics.counter({
+      name: 'sekisho_relay_bytes_total',
+      help: 'Bytes of mail sessions: up from the client, down to it.',
+      labels: { direction: ['up', 'down'] },
+    });
+    this.#connect = metrics.histogram({
+      name: 'sekisho_relay_connect_seconds',
+      help: 'From the preamble of a session to its destination connected.',
+    });
+    this.#restarts = metrics.counter({
+      name: 'sekisho_relay_worker_restarts_total',
+      help: 'Workers that died or hung, and were replaced.',
+    });
+    registerGauges(metrics, now);
+  }
+
+  add(counts: Counts): void {
+    for (const outcome of OUTCOMES) this.#outcomes.inc({ outcome }, counts.outcomes[outcome] ?? 0);
+    for (const code of REFUSAL_CODES) this.#refusals.inc({ code }, counts.refusals[code] ?? 0);
+    for (const reason of REJECT_REASONS) this.#rejects.inc({ reason }, counts.rejects[reason] ?? 0);
+    this.#bytes.inc({ direction: 'up' }, counts.bytesUp);
+    this.#bytes.inc({ direction: 'down' }, counts.bytesDown);
+    for (const ms of counts.connectMs) this.#connect.observe({}, ms / 1000);
+  }
+
+  refused(code: RefusalCode): void {
+    this.#refusals.inc({ code });
+  }
+
+  rejected(reason: Reject): void {
+    this.#rejects.inc({ reason });
+  }
+
+  restarted(): void {
+    this.#restarts.inc({});
+  }
+}
+
+function registerGauges(metrics: Metrics, now: () => RelayNow): void {
+  metrics.gauge(
+    { name: 'sekisho_relay_sessions', help: 'Mail sessions by state.', labels: { state: SESSION_STATES } },
+    (gauge) => {
+      for (const state of SESSION_STATES)
+        gauge.set({ state }, now().reports.reduce((sum, { sessions }) => sum + sessions[state], 0));
+    },
+  );
+  metrics.gauge({ name: 'sekisho_relay_devices', help: 'Devices connected.' }, (gauge) =>
+    gauge.set({}, now().reports.reduce((sum, { devices }) => sum + devices, 0)),
+  );
+  metrics.gauge({ name: 'sekisho_relay_workers', help: 'Workers that listen.' }, (gauge) => gauge.set({}, now().ready));
+}

@@ -1,0 +1,167 @@
+import { performance } from 'node:perf_hooks';
+import type { Logger, Metrics } from '@sekisho/telemetry';
+import type { RelayReport } from '@sekisho/wire';
+import { DEFAULT_DEADLINES, type RelaySettings } from '../settings.ts';
+import { SESSION_STATES } from '../stream/outcome.ts';
+import type { WorkerReport } from '../worker.ts';
+import { ControlPort } from './control-port.ts';
+import { MachineLoad } from './machine-load.ts';
+import { RelayMetrics } from './relay-metrics.ts';
+import { Throughput } from './throughput.ts';
+import { type WorkerExec, WorkerPool } from './worker-pool.ts';
+
+/** What `sekisho status` shows of a relay. */
+export interface RelayStatus {
+  readonly site: string;
+  readonly name: string;
+  readonly port: number;
+  readonly controlPort: number;
+  readonly workers: number;
+  readonly workersWanted: number;
+  readonly pids: readonly number[];
+  readonly report: RelayReport;
+}
+
+/**
+ * Starts a relay: its control port in this process, and a worker process for each of settings.workers.
+ * @throws the operating system's error when a port cannot be had
+ */
+export async function startRelaySupervisor(
+  components: { readonly log: Logger; readonly metrics: Metrics },
+  settings: RelaySettings,
+  workerExec: WorkerExec,
+): Promise<RelaySupervisor> {
+  const supervisor = new RelaySupervisor(components, { settings, workerExec });
+  try {
+    await supervisor.start();
+    return supervisor;
+  } catch (error) {
+    await supervisor.close();
+    throw error;
+  }
+}
+
+/** A relay: supervises its workers, and tells the managers of the site how it is. */
+export class RelaySupervisor {
+  readonly #log: Logger;
+  readonly #settings: RelaySettings;
+  readonly #pool: WorkerPool;
+  readonly #control: ControlPort;
+  readonly #metrics: RelayMetrics;
+  readonly #load = new MachineLoad({ now: () => performance.now() });
+  readonly #throughput = new Throughput({ now: () => performance.now() });
+  #controlPort = 0;
+  #isDraining = false;
+  #closing: Promise<void> | undefined;
+
+  constructor(
+    components: { readonly log: Logger; readonly metrics: Metrics },
+    init: { readonly settings: RelaySettings; readonly workerExec: WorkerExec },
+  ) {
+    const { log } = components;
+    const { settings } = init;
+    const { handshakeMs, deadMs } = settings.deadlines ?? DEFAULT_DEADLINES;
+    this.#log = log;
+    this.#settings = settings;
+    this.#pool = new WorkerPool(
+      {
+        log,
+        handler: { onReport: (report) => this.#onReport(report), onRestart: () => this.#metrics.restarted() },
+      },
+      { settings, exec: init.workerExec },
+    );
+    this.#metrics = new RelayMetrics(components.metrics, () => this.#pool);
+    const { site, name, credentials, listen } = settings;
+    this.#control = new ControlPort(
+      {
+        log,
+        handler: {
+          report: () => this.report(),
+          onReject: (reason) => this.#metrics.rejected(reason),
+          onRefusal: (code) => this.#metrics.refused(code),
+        },
+      },
+      { site, name, credentials, host: listen.host, port: listen.controlPort, handshakeMs, deadMs },
+    );
+  }
+
+  /** Binds the control port, which no second relay can have, and then the workers' shared one. */
+  async start(): Promise<void> {
+    this.#controlPort = await this.#control.listen();
+    await this.#pool.start();
+    this.#log.info(
+      { event: 'relay_started', port: this.#pool.port, controlPort: this.#controlPort, workers: this.#settings.workers },
+      'the relay is ready',
+    );
+  }
+
+  /** The load of the relay, as a manager gets it. */
+  report(): RelayReport {
+    const { reports } = this.#pool;
+    const unable = this.#unable(reports);
+    return {
+      loadPerCoreMilli: this.#load.loadPerCoreMilli,
+      hottestCoreMilli: this.#load.hottestCoreMilli(),
+      loopDelayUs: Math.max(0, ...reports.map(({ loopDelayUs }) => loopDelayUs)),
+      sessions: sum(reports, ({ sessions }) => SESSION_STATES.reduce((total, state) => total + sessions[state], 0)),
+      maxSessions: this.#settings.limits.maxSessions,
+      devices: sum(reports, ({ devices }) => devices),
+      bytesPerSecond: this.#throughput.bytesPerSecond,
+      bytesPerSecondLimit: this.#settings.bytesPerSecondLimit,
+      draining: this.#isDraining ? 1 : 0,
+      ...(unable === undefined ? {} : { unable }),
+    };
+  }
+
+  status(): RelayStatus {
+    const { site, name, workers } = this.#settings;
+    return {
+      site,
+      name,
+      port: this.#pool.port,
+      controlPort: this.#controlPort,
+      workers: this.#pool.ready,
+      workersWanted: workers,
+      pids: this.#pool.pids,
+      report: this.report(),
+    };
+  }
+
+  /**
+   * Accepts nothing new, says so to the managers, and resolves when the last conversation has ended, after
+   * drainTimeoutMs at the latest. A second call ends at once.
+   */
+  async drain(): Promise<void> {
+    if (this.#isDraining) return this.close();
+    this.#isDraining = true;
+    const { drainTimeoutMs } = this.#settings;
+    this.#log.info({ event: 'relay_draining', drainTimeoutMs }, 'the relay accepts nothing new and lets conversations end');
+    const timer = setTimeout(() => {
+      this.#log.warn({ event: 'drain_timeout', sessions: this.report().sessions }, 'conversations are cut off');
+      void this.close();
+    }, drainTimeoutMs);
+    await this.#pool.drain();
+    clearTimeout(timer);
+    await this.close();
+  }
+
+  /** Ends everything at once; running sessions are reset. */
+  close(): Promise<void> {
+    this.#closing ??= this.#pool.stop().finally(() => this.#control.close());
+    return this.#closing;
+  }
+
+  #onReport({ counts }: WorkerReport): void {
+    this.#metrics.add(counts);
+    this.#throughput.add(counts.bytesUp + counts.bytesDown);
+  }
+
+  #unable(reports: readonly WorkerReport[]): string | undefined {
+    if (this.#pool.ready === 0 && !this.#isDraining) return 'no workers';
+    return reports.find(({ unable }) => unable !== undefined)?.unable;
+  }
+}
+
+function sum(reports: readonly WorkerReport[], of: (report: WorkerReport) => number): number {
+  return reports.reduce((total, report) => total + of(report), 0);
+}
