@@ -4,7 +4,7 @@ import { dotStuff } from './mails.ts';
 import { runProcess } from './process.ts';
 import { makeTempDir } from './temp-dir.ts';
 
-export type ClientTls = 'none' | 'starttls' | 'implicit';
+type ClientTls = 'none' | 'starttls' | 'implicit';
 
 export interface SubmissionInit {
   server: { address: string; port: number };
