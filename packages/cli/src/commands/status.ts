@@ -39,11 +39,12 @@ function page({ server, status, problem }: Asked): string {
       relays.map((relay) => row(relay)),
     ),
     '',
-    ...status.events.slice(-EVENTS_SHOWN).map((event) => `${new Date(event.at).toISOString().slice(0, 19)}  ${event.text}`),
+    ...status.events.slice(-EVENTS_SHOWN).map((event) => `${new Date(event.at).toISOString().slice(0, 19)}  ${event.event.padEnd(EVENT_WIDTH)}  ${event.text}`),
   ].join('\n');
 }
 
 const EVENTS_SHOWN = 8;
+const EVENT_WIDTH = 16;
 
 function highlight(count: number): string {
   return count === 0 ? '0' : paint('red', String(count));

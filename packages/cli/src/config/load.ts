@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
-import { isAlias, isCollection, isMap, isScalar, LineCounter, parseDocument, type Document, type Node } from 'yaml';
+import { closeSync, openSync, readSync } from 'node:fs';
+import { type Document, isCollection, isMap, isScalar, LineCounter, type Node, type Pair, parseDocument, visit, type YAMLError } from 'yaml';
 import type { z } from 'zod';
 import { ConfigError, type Problem } from './config-error.ts';
 
@@ -7,6 +7,7 @@ import { ConfigError, type Problem } from './config-error.ts';
 const MAX_FILE_BYTES = 1024 * 1024;
 const ENVIRONMENT_PREFIX = 'SEKISHO__';
 const MAX_PROBLEMS = 20;
+const NO_ALIASES = 'YAML aliases (*name) are not used here; write the value out';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 type Path = readonly PropertyKey[];
@@ -18,62 +19,125 @@ type Path = readonly PropertyKey[];
  */
 export function loadConfig<S extends z.ZodType>(file: string, schema: S, environment: Environment): z.output<S> {
   const lines = new LineCounter();
-  const document = parseDocument(readText(file), { lineCounter: lines, uniqueKeys: true, version: '1.2' });
-  const [syntax] = document.errors;
-  if (syntax !== undefined) {
-    const { line } = lines.linePos(syntax.pos[0]);
-    throw new ConfigError([{ file, line, key: '', message: firstLine(syntax.message) }]);
-  }
-  // Aliases are a way to make a small file huge, and nothing here needs them.
-  if (hasAlias(document)) throw new ConfigError([{ file, key: '', message: 'YAML aliases (*name) are not used here' }]);
+  const document = parse(file, lines);
   const overridden = applyEnvironment(document, environment);
   const result = schema.safeParse(document.toJS());
   if (result.success) return result.data;
-  const problems = result.error.issues.flatMap((issue) => explain(issue));
-  throw new ConfigError(
-    problems.slice(0, MAX_PROBLEMS).map(({ path, message }) => place(path, message, { file, document, lines, overridden })),
-  );
+  const problems = result.error.issues
+    .flatMap((issue) => explain(issue))
+    .map(({ path, message }) => place(path, message, { file, document, lines, overridden }));
+  const more = problems.length - MAX_PROBLEMS;
+  if (more > 0) problems.splice(MAX_PROBLEMS, more, { file, key: '', message: `and ${more} more; mend these first` });
+  throw new ConfigError(problems);
 }
 
+function parse(file: string, lines: LineCounter): Document {
+  const document = parseDocument(readText(file), { lineCounter: lines, uniqueKeys: true, version: '1.2', prettyErrors: false });
+  const problem = (offset: number, key: string, message: string): ConfigError =>
+    new ConfigError([{ file, line: lines.linePos(offset).line, key, message }]);
+  const [syntax] = document.errors;
+  if (syntax?.code === 'DUPLICATE_KEY')
+    throw problem(syntax.pos[0], keyAt(document, syntax.pos[0]), 'stands here for the second time; remove one of the two');
+  if (syntax !== undefined) throw problem(syntax.pos[0], '', notYaml(syntax));
+  // Aliases are a way to make a small file huge, and nothing here needs them.
+  const alias = aliasIn(document);
+  if (alias !== undefined) throw problem(alias, '', NO_ALIASES);
+  if (document.contents === null)
+    throw problem(0, '', 'is empty; `sekisho site init` and `sekisho device enroll` write such files');
+  if (!isMap(document.contents)) throw problem(rangeStart(document.contents) ?? 0, '', 'must be keys with values, one `key: value` a line');
+  return document;
+}
+
+function notYaml(error: YAMLError): string {
+  return `is not valid YAML: ${error.message}`;
+}
+
+// Not more than the limit is read, even of a file that has no end.
 function readText(file: string): string {
+  const bytes = Buffer.alloc(MAX_FILE_BYTES + 1);
+  let length = 0;
   try {
-    const bytes = readFileSync(file);
-    if (bytes.length > MAX_FILE_BYTES)
-      throw new ConfigError([{ file, key: '', message: `the file has ${bytes.length} bytes, more than ${MAX_FILE_BYTES}` }]);
-    return bytes.toString('utf8');
+    const descriptor = openSync(file, 'r');
+    try {
+      for (let more = -1; more !== 0 && length < bytes.length; length += more)
+        more = readSync(descriptor, bytes, length, bytes.length - length, null);
+    } finally {
+      closeSync(descriptor);
+    }
   } catch (error) {
-    if (error instanceof ConfigError) throw error;
     const { code } = error as NodeJS.ErrnoException;
-    throw new ConfigError([{ file, key: '', message: `cannot be read: ${code ?? String(error)}` }]);
+    throw new ConfigError([{ file, key: '', message: UNREADABLE[code ?? ''] ?? `cannot be read: ${code ?? String(error)}` }]);
   }
+  if (length > MAX_FILE_BYTES)
+    throw new ConfigError([{ file, key: '', message: `is larger than ${MAX_FILE_BYTES} bytes, so it is not a configuration; is it the right file?` }]);
+  return bytes.toString('utf8', 0, length);
 }
 
-function firstLine(text: string): string {
-  return text.split('\n', 1)[0] ?? text;
+const UNREADABLE: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file; `sekisho site init` and `sekisho device enroll` write one',
+  EACCES: 'may not be read by this user: run this as its owner',
+  EISDIR: 'is a directory; name the file in it',
+};
+
+/** Where the first alias is. */
+function aliasIn(document: Document): number | undefined {
+  let offset: number | undefined;
+  visit(document, {
+    Alias: (_key, node) => {
+      offset = rangeStart(node) ?? 0;
+      return visit.BREAK;
+    },
+  });
+  return offset;
 }
 
-function hasAlias(document: Document): boolean {
-  const visit = (node: unknown): boolean => {
-    if (isAlias(node)) return true;
-    if (!isCollection(node)) return false;
-    return node.items.some((item: unknown) =>
-      typeof item === 'object' && item !== null && 'value' in item && 'key' in item ? visit(item.value) : visit(item),
-    );
-  };
-  return visit(document.contents);
+/** The dotted key that is written at an offset. */
+function keyAt(document: Document, offset: number): string {
+  let found = '';
+  visit(document, {
+    Pair: (_key, pair, ancestors) => {
+      if (rangeStart(pair.key) !== offset) return undefined;
+      found = [...ancestors, pair].flatMap((node, index, path) => nameIn(node, path[index - 1])).join('.');
+      return visit.BREAK;
+    },
+  });
+  return found;
+}
+
+function nameIn(node: unknown, parent: unknown): string[] {
+  if (isCollection(parent) && !isMap(parent)) return [String(parent.items.indexOf(node))];
+  const key = (node as Partial<Pair>).key;
+  return isScalar(key) ? [String(key.value)] : [];
 }
 
 /** Sets the keys that the environment names and returns them with the variable's name. */
 function applyEnvironment(document: Document, environment: Environment): Map<string, string> {
   const overridden = new Map<string, string>();
-  for (const [variable, value] of Object.entries(environment)) {
-    if (!variable.startsWith(ENVIRONMENT_PREFIX) || value === undefined) continue;
-    const path = variable.slice(ENVIRONMENT_PREFIX.length).split('__');
+  const variables = Object.entries(environment)
+    .filter(([name]) => name.startsWith(ENVIRONMENT_PREFIX))
+    .map(([name, value]) => ({ name, value, path: name.slice(ENVIRONMENT_PREFIX.length).split('__') }))
+    // A whole section before a key in it, whatever their order.
+    .toSorted((a, b) => a.path.length - b.path.length);
+  for (const { name, value = '', path } of variables) {
+    const key = path.join('.');
+    const fail = (message: string): ConfigError => new ConfigError([{ file: `environment ${name}`, key, message }]);
     // The value is YAML, too, so that numbers, booleans and [lists] can be given.
-    document.setIn(path, parseDocument(value).toJS());
-    overridden.set(path.join('.'), variable);
+    const parsed = parseDocument(value, { uniqueKeys: true, version: '1.2', prettyErrors: false });
+    const [syntax] = parsed.errors;
+    if (syntax !== undefined) throw fail(`${notYaml(syntax)}; a text with signs in it needs quotes within the value`);
+    if (aliasIn(parsed) !== undefined) throw fail(NO_ALIASES);
+    if (!canHold(document, path)) throw fail('there is no such key: what stands before the last __ is a single value');
+    document.setIn(path, document.createNode(parsed.toJS()));
+    overridden.set(key, name);
   }
   return overridden;
+}
+
+function canHold(document: Document, path: readonly string[]): boolean {
+  return path.slice(0, -1).every((_, index) => {
+    const node = document.getIn(path.slice(0, index + 1), true);
+    return node === undefined || isCollection(node) || (isScalar(node) && node.value === null);
+  });
 }
 
 interface Explained {
@@ -85,17 +149,19 @@ function explain(issue: z.core.$ZodIssue): Explained[] {
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => ({ path: [...issue.path, key], message: 'there is no such key; see docs/configuration.md' }));
   }
-  // Of a union, the alternative that got furthest into the value is the one that was meant.
-  if (issue.code === 'invalid_union') {
-    const furthest = issue.errors
-      .map((issues) => issues[0])
-      .filter((inner) => inner !== undefined && inner.path.length > 0)
-      .at(0);
-    if (furthest !== undefined) return explain({ ...furthest, path: [...issue.path, ...furthest.path] });
-  }
+  if (issue.code === 'invalid_union') return explainUnion(issue);
   if (issue.code === 'invalid_type' && issue.input === undefined && issue.message.includes('received undefined'))
     return [{ path: issue.path, message: `is missing: ${issue.expected} expected` }];
   return [{ path: issue.path, message: issue.message }];
+}
+
+/** Of a union, the alternative whose form the value has is the one that was meant; else all of them are named. */
+function explainUnion({ path, errors }: z.core.$ZodIssueInvalidUnion): Explained[] {
+  const isOfOtherForm = (issue: z.core.$ZodIssue): boolean =>
+    issue.path.length === 0 && (issue.code === 'invalid_type' || issue.code === 'invalid_value');
+  const meant = errors.find((issues) => !issues.some((issue) => isOfOtherForm(issue)));
+  if (meant !== undefined) return meant.flatMap((issue) => explain({ ...issue, path: [...path, ...issue.path] }));
+  return [{ path, message: errors.map((issues) => issues[0]?.message).join('; or ') }];
 }
 
 interface Source {
@@ -107,7 +173,7 @@ interface Source {
 
 function place(path: Path, message: string, { file, document, lines, overridden }: Source): Problem {
   const key = path.join('.');
-  const variable = overridden.get(key);
+  const variable = path.map((_, index) => overridden.get(path.slice(0, path.length - index).join('.'))).find((name) => name !== undefined);
   if (variable !== undefined) return { file: `environment ${variable}`, key, message };
   const offset = offsetOf(document, path);
   return { file, line: offset === undefined ? undefined : lines.linePos(offset).line, key, message };

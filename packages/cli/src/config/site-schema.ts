@@ -15,11 +15,14 @@ const MAX_RELAYS = 32;
 const port = () => z.int().min(1).max(65_535);
 const count = (max: number) => z.int().min(1).max(max);
 const serverName = () => z.string().regex(SERVER_NAME, 'a name is 1 to 63 of a-z, 0-9, "." and "-"');
-const address = () => z.string().refine((text) => isIP(text) !== 0, 'an IP address is needed here, such as 192.0.2.11');
+const address = () =>
+  z.string().refine((text) => isIP(text) !== 0 && !text.includes('%'), 'an IP address is needed here, such as 192.0.2.11 or 2001:db8::11');
+const serverAddress = () =>
+  address().refine((text) => !/^[0:.]+$/u.test(text), 'nobody can reach a server at this address; enter the one that others use');
 const cidr = () =>
   z.string().refine((text) => isCidr(text), 'a network is needed here, such as 10.0.0.0/8 or 2001:db8::/32');
 const hostPort = () =>
-  z.string().regex(/^(?:\[[0-9a-f:]+\]|[^\s:[\]]+):\d{1,5}$/iu, 'host:port is needed here, such as mail.example.com:25');
+  z.string().refine((text) => isHostPort(text), 'host:port is needed here, such as mail.example.com:25');
 export const dnsServer = () =>
   z.string().refine((text) => isDnsServer(text), 'an address with or without a port is needed here, such as 192.0.2.53 or [2001:db8::1]:5353');
 export const hostName = () => z.string().regex(HOST_NAME, 'a DNS name is needed here, such as manager.example.com');
@@ -30,15 +33,29 @@ function isCidr(text: string): boolean {
   return version !== 0 && rest.length === 0 && /^\d{1,3}$/u.test(bits) && Number(bits) <= (version === 4 ? 32 : 128);
 }
 
+function isHostPort(text: string): boolean {
+  const [, v6, name, portText] = /^(?:\[([0-9a-f:.]+)\]|([^\s:[\]]+)):(\d{1,5})$/iu.exec(text) ?? [];
+  return isPort(Number(portText)) && (v6 === undefined ? name !== undefined : isIP(v6) === 6);
+}
+
 function isDnsServer(text: string): boolean {
   if (isIP(text) !== 0) return true;
-  const [, v4, v6] = /^(?:([\d.]+)|\[([0-9a-f:.]+)\]):\d{1,5}$/iu.exec(text) ?? [];
-  return isIP(v4 ?? '') === 4 || isIP(v6 ?? '') === 6;
+  const [, v4 = '', v6 = '', portText] = /^(?:([\d.]+)|\[([0-9a-f:.]+)\]):(\d{1,5})$/iu.exec(text) ?? [];
+  return isPort(Number(portText)) && (isIP(v4) === 4 || isIP(v6) === 6);
+}
+
+function isPort(number: number): boolean {
+  return number >= 1 && number <= 65_535;
+}
+
+/** One spelling for each address. */
+function canonical(address: string): string {
+  return isIP(address) === 6 ? new URL(`http://[${address}]`).hostname.slice(1, -1) : address;
 }
 
 const server = z.strictObject({
   name: serverName().meta({ description: 'The name of the server in tables, leases, tickets and logs.' }),
-  address: address().meta({ description: 'The address at which agents and the other servers of the site reach it.' }),
+  address: serverAddress().meta({ description: 'The address at which agents and the other servers of the site reach it.' }),
   roles: z
     .array(z.enum(['manager', 'auth', 'relay']))
     .min(1)
@@ -202,39 +219,34 @@ function contradictions(config: Refined, context: z.RefinementCtx): void {
   const problem = (path: (string | number)[], message: string): void => context.addIssue({ code: 'custom', path, message });
   config.servers.forEach((server, index) => {
     for (const key of ['name', 'address'] as const) {
-      const first = config.servers.findIndex((other) => other[key] === server[key]);
-      if (first < index) problem(['servers', index, key], `${server[key]} is already the ${key} of servers.${first}`);
+      const first = config.servers.findIndex((other) => canonical(other[key]) === canonical(server[key]));
+      if (first < index)
+        problem(['servers', index, key], `${server[key]} is already the ${key} of servers.${first}; each server needs its own`);
     }
+    if (new Set(server.roles).size < server.roles.length) problem(['servers', index, 'roles'], 'names a role twice; remove one of the two');
   });
   const has = (role: 'manager' | 'auth' | 'relay'): boolean => config.servers.some(({ roles }) => roles.includes(role));
   for (const role of ['manager', 'auth', 'relay'] as const) {
-    if (!has(role)) problem(['servers'], `no server has the role ${role}`);
+    if (!has(role)) problem(['servers'], `no server has the role ${role}; a site needs at least one that does`);
   }
   const relays = config.servers.filter(({ roles }) => roles.includes('relay'));
-  if (relays.length > MAX_RELAYS) problem(['servers'], `${relays.length} relays; a site has at most ${MAX_RELAYS}`);
+  if (relays.length > MAX_RELAYS) problem(['servers'], `${relays.length} relays; a site has at most ${MAX_RELAYS}. Make two sites of it`);
   config.table.relays.forEach((entry, index) => {
     const wanted = typeof entry === 'string' ? entry : entry.relay;
-    if (!relays.some(({ name, address }) => name === wanted || address === wanted))
+    if (!relays.some(({ name, address }) => name === wanted || canonical(address) === canonical(wanted)))
       problem(['table', 'relays', index], `${wanted} is no server with the role relay; those are ${names(relays)}`);
   });
-  distinct(problem, 'ports', config.ports);
-  distinct(problem, 'metrics', { manager: config.metrics.manager, relay: config.metrics.relay, auth: config.metrics.auth });
+  const seen = new Map<number, string>();
+  const { manager, relay, auth } = config.metrics;
+  for (const [section, ports] of Object.entries({ ports: config.ports, metrics: { manager, relay, auth } }))
+    for (const [key, port] of Object.entries(ports)) {
+      if (port === undefined) continue;
+      const other = seen.get(port);
+      if (other !== undefined) problem([section, key], `${port} is already ${other}; choose another port`);
+      seen.set(port, `${section}.${key}`);
+    }
 }
 
 function names(servers: readonly { name: string }[]): string {
   return servers.map(({ name }) => name).join(', ') || 'none';
-}
-
-function distinct(
-  problem: (path: (string | number)[], message: string) => void,
-  section: string,
-  values: Readonly<Record<string, number | undefined>>,
-): void {
-  const seen = new Map<number, string>();
-  for (const [key, value] of Object.entries(values)) {
-    if (value === undefined) continue;
-    const other = seen.get(value);
-    if (other !== undefined) problem([section, key], `${value} is already ${section}.${other}`);
-    seen.set(value, key);
-  }
 }

@@ -20,6 +20,8 @@ export interface RoleInit {
   start(components: { log: Logger; metrics: Metrics }): Promise<Running & { metricsText?(): Promise<string> }>;
 }
 
+const LINGER_MS = 2000;
+
 /**
  * Runs one role until it is told to stop: the first SIGTERM or SIGINT drains, the second ends at once. A role that was
  * started by `sekisho up` also stops when that is gone.
@@ -50,7 +52,8 @@ export async function runRole(init: RoleInit): Promise<void> {
   await stopped;
   server?.close();
   await running.close();
-  log.info({ event: 'stopped' }, 'stopped');
+  // What still holds the process now (a socket that lingers, a look-up under way) holds nobody's mail.
+  setTimeout(() => process.exit(), LINGER_MS).unref();
 }
 
 async function started(init: RoleInit, log: Logger, metrics: Metrics): ReturnType<RoleInit['start']> {

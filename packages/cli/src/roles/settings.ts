@@ -3,7 +3,6 @@ import type { AgentSettings } from '@sekisho/agent';
 import type { AuthSettings } from '@sekisho/auth';
 import type { ManagerSettings } from '@sekisho/manager';
 import type { RelaySettings } from '@sekisho/relay';
-import { PROTOCOL_OF_PORT } from '@sekisho/wire';
 import type { AgentConfig } from '../config/agent-schema.ts';
 import { readCredentials, readTicketKey, readTicketPublicKeys } from '../files/site-keys.ts';
 import type { Server, Site } from '../files/site.ts';
@@ -93,5 +92,27 @@ export function relaySettings(site: Site, server: Server): RelaySettings {
     connectTimeoutMs: relay.connectTimeout,
     drainTimeoutMs: relay.drainTimeout,
     bytesPerSecondLimit: relay.bytesPerSecondLimit,
+  };
+}
+
+export function agentSettings(config: AgentConfig): AgentSettings {
+  return {
+    mac: config.mac,
+    credentials: { caPem: config.ca, certPem: config.certificate, keyPem: config.key },
+    managerName: config.manager.name,
+    managerPort: config.manager.port,
+    dns: { servers: config.dns.servers },
+    failMode: config.failMode,
+    forwards: config.forward,
+    timings: {
+      managerStaggerMs: config.managerStagger,
+      managerBudgetMs: config.managerBudget,
+      ackTimeoutMs: config.ackTimeout,
+      decisionBudgetMs: config.decisionBudget,
+      deadAfterMs: config.deadAfter,
+      ttlMinMs: config.dns.minTtl,
+      ttlMaxMs: config.dns.maxTtl,
+    },
+    limits: { maxSessions: config.maxSessions, maxPerClient: config.maxPerClient },
   };
 }

@@ -52,11 +52,11 @@ function openStore(site: Site, log: Logger): Promise<Store> {
 
 /** The store is closed after the role that uses it; auth and manager have nothing that must finish first. */
 function withStore(store: Store, role: { close(): Promise<void> | void }): Awaited<ReturnType<Start>> {
-  return {
-    drain: async () => role.close(),
-    close: async () => {
-      await role.close();
-      await store.close();
-    },
+  let closing: Promise<void> | undefined;
+  const close = async (): Promise<void> => {
+    await role.close();
+    await store.close();
   };
+  const closeOnce = (): Promise<void> => (closing ??= close());
+  return { drain: closeOnce, close: closeOnce };
 }

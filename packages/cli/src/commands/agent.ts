@@ -1,0 +1,47 @@
+import { type Command, InvalidArgumentError } from 'commander';
+import { type AgentConfig, forwardSchema } from '../config/agent-schema.ts';
+import { CommandError, EXIT } from '../exit-codes.ts';
+import { loadAgent } from '../files/agent.ts';
+
+type Forward = AgentConfig['forward'][number];
+
+/** `sekisho agent`: on the router. */
+export function addAgentCommand(program: Command): void {
+  program
+    .command('agent')
+    .requiredOption('--config <file>', 'the agent.yaml of this device')
+    .option('--forward <listen=destination>', 'listen here and carry to there; may be given several times', forward, [])
+    .description("run the agent: it carries the office's mail through the nearest healthy site")
+    .addHelpText(
+      'after',
+      '\nExample:\n  sekisho agent --config agent.yaml --forward 127.0.0.1:2525=mail.example.com:587 --forward 127.0.0.1:1110=mail.example.com:110' +
+        '\n\nSIGUSR2 writes how it stands into the log: managers, lease, relays, sessions.',
+    )
+    .action(async (options: { config: string; forward: Forward[] }) => {
+      const config = loadAgent(options.config);
+      const forwards = [...config.forward, ...options.forward];
+      if (forwards.length === 0)
+        throw new CommandError('There is nothing to carry: give --forward LISTEN=DESTINATION, or forward: in agent.yaml.', EXIT.usage);
+      const { startAgent } = await import('@sekisho/agent');
+      const { runRole } = await import('../roles/run.ts');
+      const { agentSettings } = await import('../roles/settings.ts');
+      await runRole({
+        role: 'agent',
+        name: config.label,
+        level: config.log.level,
+        metricsAddress: config.metrics.address,
+        metricsPort: config.metrics.port,
+        start: async ({ log, metrics }) => {
+          const agent = await startAgent({ log, metrics }, agentSettings({ ...config, forward: forwards }));
+          process.on('SIGUSR2', () => log.info({ event: 'status', status: agent.status() }, 'how it stands'));
+          return agent;
+        },
+      });
+    });
+}
+
+function forward(text: string, previous: readonly Forward[]): Forward[] {
+  const parsed = forwardSchema.safeParse(text);
+  if (!parsed.success) throw new InvalidArgumentError(parsed.error.issues.map(({ message }) => message).join('; '));
+  return [...previous, parsed.data];
+}
