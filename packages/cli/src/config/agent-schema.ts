@@ -1,13 +1,14 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { isIP } from 'node:net';
+import { identityOf } from '@sekisho/channel';
+import { MAIL_PROTOCOLS, type MailProtocol, MAX_HOST_BYTES, parseMac, PROTOCOL_OF_PORT } from '@sekisho/wire';
 import { z } from 'zod';
-import { MAIL_PROTOCOLS, type MailProtocol, parseMac, PROTOCOL_OF_PORT } from '@sekisho/wire';
 import { duration } from './quantities.ts';
 import { dnsServer, hostName, logSchema } from './site-schema.ts';
 
 /** agent.yaml: what `device enroll` writes and what is carried to the router, keys included. */
 
-
-const MAX_HOST_CHARS = 253;
-const FORWARD = /^(?:(?<listenHost>\[[0-9a-f:.]+\]|[\d.]+):)?(?<listenPort>\d{1,5})=(?<host>\[[0-9a-f:.]+\]|[a-z0-9._-]+):(?<port>\d{1,5})$/iu;
+const FORWARD = /^(?:(?<listenHost>\[[0-9a-f:.]+\]|[\d.]+):)?(?<listenPort>\d{1,5})=(?<host>\[[0-9a-f:.]+\]|[a-z0-9._-]+):(?<port>\d{1,5})(?:\/(?<protocol>[a-z0-9]+))?$/iu;
 
 const certificate = () => z.string().refine((text) => readable(() => new X509Certificate(text)), pemNeeded('CERTIFICATE'));
 const privateKey = () => z.string().refine((text) => readable(() => createPrivateKey(text)), pemNeeded('PRIVATE KEY'));
@@ -25,24 +26,43 @@ function readable(read: () => unknown): boolean {
   }
 }
 
-/** `127.0.0.1:2525=mail.example.com:587`, an address to listen at and where its connections go. */
+/**
+ * `127.0.0.1:2525=mail.example.com:587`, an address to listen at and where its connections go. On a port that is not one
+ * of mail's own, the protocol is said: `127.0.0.1:2525=mail.example.com:2587/smtp`.
+ */
 export const forwardSchema = z
   .string()
   .regex(FORWARD, 'a forward is ADDRESS:PORT=HOST:PORT, such as 127.0.0.1:2525=mail.example.com:587')
-  .transform((text) => {
-    const { listenHost = '127.0.0.1', listenPort, host = '', port } = FORWARD.exec(text)?.groups ?? {};
-    const bare = (name: string): string => name.replace(/^\[(.*)\]$/u, '$1');
-    return {
-      listen: { host: bare(listenHost), port: Number(listenPort) },
-      destination: { host: bare(host), port: Number(port) },
-    };
-  })
-  .refine(({ listen, destination }) => listen.port <= 65_535 && destination.port >= 1 && destination.port <= 65_535, 'a port is from 1 to 65535')
-  .refine(({ listen }) => isIP(listen.host) !== 0, 'an IP address to listen at is needed before the =, such as 127.0.0.1:2525 or [::1]:2525')
-  .refine(({ destination }) => isDestination(destination.host), 'a name or an IP address is needed after the =, such as mail.example.com:587 or [2001:db8::25]:587');
+  .transform((text, context) => {
+    const { listenHost = '127.0.0.1', listenPort, host = '', port, protocol } = FORWARD.exec(text)?.groups ?? {};
+    const listen = { host: bare(listenHost), port: Number(listenPort) };
+    const destination = { host: bare(host), port: Number(port) };
+    const spoken = protocol === undefined ? PROTOCOL_OF_PORT.get(destination.port) : MAIL_PROTOCOLS.find((known) => known === protocol);
+    const problem = forwardProblem(listen, destination, spoken);
+    if (problem !== undefined) context.addIssue({ code: 'custom', message: problem });
+    return { listen, destination, protocol: spoken ?? 'smtp' };
+  });
+
+interface Place {
+  readonly host: string;
+  readonly port: number;
+}
+
+function forwardProblem(listen: Place, destination: Place, protocol: MailProtocol | undefined): string | undefined {
+  if (listen.port > 65_535 || destination.port < 1 || destination.port > 65_535) return 'a port is from 1 to 65535';
+  if (isIP(listen.host) === 0) return 'an IP address to listen at is needed before the =, such as 127.0.0.1:2525 or [::1]:2525';
+  if (!isDestination(destination.host))
+    return 'a name or an IP address is needed after the =, such as mail.example.com:587 or [2001:db8::25]:587';
+  if (protocol !== undefined) return undefined;
+  return `port ${destination.port} does not tell the protocol; add it, one of ${MAIL_PROTOCOLS.join(', ')}: …:${destination.port}/smtp`;
+}
 
 function isDestination(host: string): boolean {
-  return host.length <= MAX_HOST_CHARS && (/^[\d.]+$|:/u.test(host) ? isIP(host) !== 0 : true);
+  return host.length <= MAX_HOST_BYTES && (!/^[\d.]+$|:/u.test(host) || isIP(host) !== 0);
+}
+
+function bare(host: string): string {
+  return host.replace(/^\[(.*)\]$/u, '$1');
 }
 
 export const agentSchema = z
