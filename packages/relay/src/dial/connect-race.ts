@@ -3,7 +3,7 @@ import { Refusal, type RefusalCode } from '@sekisho/wire';
 import { formatAddress, type IpAddress } from '../policy/ip-address.ts';
 
 /** RFC 8305 5: the recommended delay between two attempts. */
-export const ATTEMPT_DELAY_MS = 250;
+const ATTEMPT_DELAY_MS = 250;
 /** So that a destination whose line was cut is noticed before the idle deadline; the kernel's timer, not ours. */
 const KEEP_ALIVE_AFTER_MS = 60_000;
 

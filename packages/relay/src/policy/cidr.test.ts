@@ -21,7 +21,7 @@ test.each([
   expect(cidrContains(parseCidr(block), parseAddress(address)!)).toBe(expected);
 });
 
-test.each(['', '10.0.0.0/', '10.0.0.0/33', '10.0.0.0/08', '10.0.0.1/8', '10.0.0.0/8/8', '::/129', 'x', '10/8'])(
+test.each(['', '10.0.0.0/', '10.0.0.0/33', '10.0.0.0/08', '10.0.0.0/8/8', '::/129', 'x', '10/8'])(
   '%j is no block',
   (text) => {
     expect(() => parseCidr(text)).toThrow(RangeError);

@@ -1,21 +1,19 @@
 import { type Cidr, parseCidr } from './cidr.ts';
 
 /** What kind of place an address is; everything but `public` is refused unless it is listed. */
-export const ADDRESS_CLASSES = [
-  'public',
-  'unspecified',
-  'loopback',
-  'private',
-  'cgnat',
-  'link-local',
-  'metadata',
-  'multicast',
-  'broadcast',
-  'documentation',
-  'transition',
-  'reserved',
-] as const;
-export type AddressClass = (typeof ADDRESS_CLASSES)[number];
+export type AddressClass =
+  | 'public'
+  | 'unspecified'
+  | 'loopback'
+  | 'private'
+  | 'cgnat'
+  | 'link-local'
+  | 'metadata'
+  | 'multicast'
+  | 'broadcast'
+  | 'documentation'
+  | 'transition'
+  | 'reserved';
 
 type Range = readonly [cidr: Cidr, found: AddressClass];
 const ranges = (table: readonly (readonly [string, AddressClass])[]): readonly Range[] =>

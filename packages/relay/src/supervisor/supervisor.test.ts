@@ -8,7 +8,7 @@ import { TestAgent } from '../../test/agent.ts';
 import { echo, startDestination, type TestDestination } from '../../test/destination.ts';
 import { type TestDevice, TestSite } from '../../test/site.ts';
 import { DEFAULT_DEADLINES, type RelaySettings } from '../settings.ts';
-import { RelaySupervisor, startRelaySupervisor } from './supervisor.ts';
+import { type RelaySupervisor, startRelaySupervisor } from './supervisor.ts';
 
 const EXEC = { file: fileURLToPath(new URL('../../test/worker-main.ts', import.meta.url)), args: [] };
 /** Processes start, on a machine that is busy. */
