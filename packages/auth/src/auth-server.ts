@@ -152,7 +152,7 @@ class Auth implements AuthServer {
     this.#every(STORE_POLL_MS, () => this.#sightings.flush());
     this.#every(Math.min(FILE_POLL_MS, this.#settings.revocations.refreshMs), () => this.#memory.pollFile());
     this.#every(this.#settings.revocations.refreshMs, () => this.#pollUrls());
-    this.#timers.push(setInterval(() => this.#closeSilent(), IDLE_MS));
+    this.#timers.push(setInterval(() => this.#closeSilent(), this.#settings.idleMs ?? IDLE_MS));
     this.#log.info({ event: 'started', address, port, revocations: this.#revocations.list?.serials.size ?? null }, 'auth is ready');
     // Not waited for: an unreachable URL must not delay the start of a site.
     void this.#pollUrls();
@@ -305,7 +305,7 @@ class Auth implements AuthServer {
 
   #closeSilent(): void {
     for (const session of this.#sessions) {
-      if (!session.heard) session.close(new ChannelError('TIMEOUT', `nothing heard for ${IDLE_MS} ms`));
+      if (!session.heard) session.close(new ChannelError('TIMEOUT', 'nothing was heard for too long'));
       session.heard = false;
     }
   }

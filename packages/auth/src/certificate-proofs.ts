@@ -26,7 +26,7 @@ interface StrangerProof {
 export type CertificateProof = OperatorProof | StrangerProof;
 
 /** Certificates remembered; a site is dimensioned for 8,000 devices. About 500 bytes each. */
-export const MAX_KNOWN_CERTIFICATES = 32_768;
+const MAX_KNOWN_CERTIFICATES = 32_768;
 /** Kept apart, so that a flood of made-up certificates does not push out those of the devices. */
 export const MAX_STRANGER_CERTIFICATES = 1024;
 /** id-kp-clientAuth (RFC 5280, 4.2.1.12). */

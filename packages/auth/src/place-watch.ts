@@ -13,7 +13,7 @@ interface Place {
 }
 
 /** Devices remembered; a site is dimensioned for 8,000. */
-export const MAX_WATCHED_DEVICES = 32_768;
+const MAX_WATCHED_DEVICES = 32_768;
 
 /**
  * Notices a device that is at two places at once, as a copied key would be: two addresses within the life of one ticket.

@@ -17,9 +17,12 @@ export class RegistryMirror {
     return this.#devices.get(mac);
   }
 
-  /** Reads the whole registry; what was known stays in force until all of it is there. Throws StoreError. */
-  async load(store: Store): Promise<void> {
-    const devices = new Map<string, RegisteredDevice>();
+  /**
+   * Reads the whole registry; what was known stays in force until all of it is there, and with `keep` also afterwards
+   * for the devices that are not in it. Throws StoreError.
+   */
+  async load(store: Store, { keep }: { readonly keep: boolean }): Promise<void> {
+    const devices = new Map<string, RegisteredDevice>(keep ? this.#devices : []);
     let after: string | undefined;
     do {
       const page = await store.listDevices({ after, limit: MAX_PAGE_DEVICES });

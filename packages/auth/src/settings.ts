@@ -24,6 +24,8 @@ export interface AuthSettings {
   /** Failures by one device, or from one address. */
   readonly failures?: { readonly device: FailureLimits; readonly address: FailureLimits } | undefined;
   readonly handshakeTimeoutMs?: number | undefined;
+  /** A manager that says nothing for so long is gone. */
+  readonly idleMs?: number | undefined;
 }
 
 /** What a device that is misconfigured may try, and a person who guesses may not. */

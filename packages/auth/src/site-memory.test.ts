@@ -45,8 +45,10 @@ function makeMemory(init: { file?: RevocationSource; urls?: RevocationSource[]; 
     role: 'auth',
     destination: { write: (line) => void events.push((JSON.parse(line) as { event: string }).event) },
   });
+  // The store of the moment: a test may swap it for one that has lost everything.
+  const current = new Proxy({} as Store, { get: (_target, name) => (Reflect.get(store, name) as () => unknown).bind(store) });
   const memory = new SiteMemory(
-    { store, log, clock: { now: () => nowMs }, registry, revocations },
+    { store: current, log, clock: { now: () => nowMs }, registry, revocations },
     { file: init.file, urls: init.urls ?? [], maxAgeMs: init.maxAgeMs ?? DAY_MS },
   );
   return { registry, revocations, memory };
@@ -167,6 +169,35 @@ test('a store that has lost its data gets the list back', async () => {
   await after.memory.pollFile();
   await after.memory.pollStore();
   expect((await store.getRevocations())?.number).toBe(2n);
+});
+
+test('a device that was disabled does not come back because the store was wiped', async () => {
+  await store.putDevice(device(MAC, { state: 'disabled' }));
+  const { registry, memory } = makeMemory();
+  await memory.pollStore();
+  const full = store;
+  store = await openStore({}, { url: `sqlite:${join(directory, 'wiped.db')}`, site: 'tokyo-1' });
+  stops.push(() => full.close());
+  await memory.pollStore();
+  expect(events).toEqual(['registry_lost']);
+  expect(registry.device(MAC)?.disabled).toBe(true);
+  const other = '02:00:5e:10:00:02';
+  await store.putDevice(device(other));
+  await memory.pollStore();
+  expect([registry.device(MAC)?.disabled, registry.device(other)?.disabled]).toEqual([true, false]);
+  await store.putDevice(device(MAC));
+  await memory.pollStore();
+  expect(registry.device(MAC)?.disabled).toBe(false);
+  expect(events).toEqual(['registry_lost']);
+});
+
+test('a device that was deleted is forgotten', async () => {
+  await store.putDevice(device(MAC, { state: 'disabled' }));
+  const { registry, memory } = makeMemory();
+  await memory.pollStore();
+  await store.deleteDevice(MAC);
+  await memory.pollStore();
+  expect(registry.size).toBe(0);
 });
 
 test('URLs: fetched again only when changed; a 404, a redirect, silence and a flood are failures', async () => {

@@ -33,6 +33,9 @@ export class SiteMemory {
   /** Sources whose last list was not acceptable: they stay failed until they have another one. */
   readonly #refused = new Map<string, string>();
   #revision: string | undefined;
+  #epoch: string | null = null;
+  /** The store has lost its data since the start: what is not in it may still be true. */
+  #lost = false;
   #overdueLoggedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(components: SiteMemoryComponents, init: SiteMemoryInit) {
@@ -55,7 +58,8 @@ export class SiteMemory {
     try {
       const revision = await this.#components.store.revision();
       if (revision !== this.#revision) {
-        await this.#components.registry.load(this.#components.store);
+        await this.#noteLoss();
+        await this.#components.registry.load(this.#components.store, { keep: this.#lost });
         await this.#exchangeRevocations();
         this.#revision = revision;
       }
@@ -89,6 +93,20 @@ export class SiteMemory {
       );
     }
     return true;
+  }
+
+  /** A wiped store says nothing about a device: one that was disabled must not come back because of it. */
+  async #noteLoss(): Promise<void> {
+    const { store, registry, log } = this.#components;
+    const { epoch } = await store.overridesSnapshot();
+    if (this.#epoch !== null && epoch !== this.#epoch) {
+      this.#lost = true;
+      log.error(
+        { event: 'registry_lost', devices: registry.size },
+        'the store has lost its data: the devices that auth remembers stay in force until it restarts; register them again',
+      );
+    }
+    this.#epoch = epoch;
   }
 
   async #pollSource(source: RevocationSource): Promise<void> {

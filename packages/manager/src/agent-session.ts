@@ -16,6 +16,8 @@ export interface AgentSessionComponents {
   readonly clock: { now(): number };
   /** A hello within the limits. */
   onHello(agent: AgentSession, hello: Message<'hello'>): void;
+  /** A hello that came too soon; it has been refused. */
+  onLimited(): void;
   onBye(agent: AgentSession, bye: Message<'bye'>): void;
   onClose(agent: AgentSession, error: ChannelError): void;
 }
@@ -119,6 +121,7 @@ export class AgentSession {
       return;
     }
     this.#hellosRefused += 1;
+    this.#components.onLimited();
     if (this.#hellosRefused > MAX_HELLOS_REFUSED)
       return this.close(new ChannelError('BUSY', 'more hellos than an agent has reason to send'));
     this.#connection.send({

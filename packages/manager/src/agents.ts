@@ -91,6 +91,7 @@ export class Agents {
       {
         clock,
         onHello: (from, hello) => void this.#onHello(from, hello),
+        onLimited: () => this.#components.metrics.refusals.inc({ code: 'RATE_LIMITED' }),
         onBye: (from, bye) => this.#onBye(from, bye),
         onClose: (from, error) => this.#onClose(from, error),
       },

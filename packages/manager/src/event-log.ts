@@ -5,7 +5,7 @@ export interface ManagerEvent {
   readonly text: string;
 }
 
-export const MAX_EVENTS = 50;
+const MAX_EVENTS = 50;
 
 /** The last events, for `sekisho status`; the log has all of them. */
 export class EventLog {

@@ -111,10 +111,10 @@ class SiteManager implements Manager {
       log,
       onChange: (overrides) => this.#applyOverrides(overrides),
     });
-    requireKnownRelays(this.#table, settings);
+    const relays = relaysOf(this.#table, settings);
     const context = secureContext(settings.credentials);
     this.#auths = new Map(settings.auths.map((auth) => [auth, this.#authLink(auth, context)]));
-    this.#relays = new Map(settings.relays.map((relay) => [relay, this.#relayLink(relay, context)]));
+    this.#relays = new Map(relays.map((relay) => [relay, this.#relayLink(relay, context)]));
     this.#metrics = this.#registerMetrics(metrics);
     this.#desk = new LeaseDesk(
       {
@@ -123,7 +123,7 @@ class SiteManager implements Manager {
         table: this.#table,
         auths: new AuthPool({ links: [...this.#auths.values()], clock }, { timeoutMs: settings.authTimeoutMs ?? AUTH_TIMEOUT_MS }),
       },
-      { site: settings.site, name: settings.name, relays: settings.relays },
+      { site: settings.site, name: settings.name, relays },
     );
     this.#agents = new Agents({ log, clock, metrics: this.#metrics, desk: this.#desk }, settings);
     this.#pushes = new Pushes(
@@ -154,11 +154,11 @@ class SiteManager implements Manager {
   }
 
   status(): ManagerStatus {
-    const { site, name, listen, relays } = this.#settings;
+    const { site, name, listen } = this.#settings;
     const { policy, panic, relays: rows } = this.#table.snapshot();
     const overrides = this.#overrides.current();
     const { confirmedAt, failure } = this.#overrides.status();
-    const addresses = new Map(relays.map((relay) => [relay.name, relay]));
+    const addresses = new Map([...this.#relays.keys()].map((relay) => [relay.name, relay]));
     return {
       role: 'manager',
       site,
@@ -323,7 +323,7 @@ class SiteManager implements Manager {
   }
 
   #registerMetrics(metrics: Metrics): ManagerMetrics {
-    const { auths, relays, credentials } = this.#settings;
+    const { auths, credentials } = this.#settings;
     const certificateExpiresAtMs = Date.parse(new X509Certificate(credentials.certPem).validTo);
     return managerMetrics(
       metrics,
@@ -336,13 +336,18 @@ class SiteManager implements Manager {
         table: () => this.#table.snapshot(),
         certificateExpiresAtMs: () => certificateExpiresAtMs,
       },
-      { relays: relays.map(({ name }) => name), auths: auths.map(({ name }) => name) },
+      { relays: [...this.#relays.keys()].map(({ name }) => name), auths: auths.map(({ name }) => name) },
     );
   }
 }
 
-function requireKnownRelays(table: RelayTable, { relays }: ManagerSettings): void {
-  for (const { name } of table.snapshot().relays)
-    if (!relays.some((relay) => relay.name === name)) throw new RangeError(`the table names ${name}, which is no relay of the site`);
-  if (relays.length > MAX_RELAYS) throw new RangeError(`a site has at most ${MAX_RELAYS} relays, not ${relays.length}`);
+/** The relays of the table with their addresses. */
+function relaysOf(table: RelayTable, settings: ManagerSettings): RelayServer[] {
+  const relays = table.snapshot().relays.map(({ name }) => {
+    const relay = settings.relays.find((one) => one.name === name);
+    if (relay === undefined) throw new RangeError(`the table names ${name}, which is no relay of the site`);
+    return relay;
+  });
+  if (relays.length > MAX_RELAYS) throw new RangeError(`a table has at most ${MAX_RELAYS} relays, not ${relays.length}`);
+  return relays;
 }

@@ -2,7 +2,7 @@ import { createConnection, type Socket } from 'node:net';
 import { connect as tlsConnect } from 'node:tls';
 import { encodeFrame, REFUSALS } from '@sekisho/wire';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { eventually, IDLE_REPORT, MiniSite, values } from './mini-site.ts';
+import { eventually, IDLE_REPORT, MiniSite, TestPeer, values } from './mini-site.ts';
 
 let site: MiniSite;
 beforeEach(async () => {
@@ -125,20 +125,27 @@ test('a flood of pings and byes is cut off; who is not admitted writes nothing i
   expect(await rejected('manager', 'flood')).toBe(1);
 });
 
-test('an agent that does not read is cut off, and does not grow the manager', async () => {
-  await site.startAuth();
-  await site.startRelays(1);
-  await site.startManager({ hellosPerSecond: 100_000 });
+test('an agent that asks and does not read is cut off', async () => {
+  await startAll();
   const agent = await site.agent(await site.device());
   agent.connection.socket.pause();
-  const hello = encodeFrame({ type: 'hello', id: 1, versions: Buffer.from([9]), software: 'x', avoid: [] });
   const ping = encodeFrame({ type: 'ping', id: 1 });
-  for (let round = 0; round < 50 && !agent.connection.socket.destroyed; round += 1) {
-    agent.connection.socket.write(Buffer.concat(Array.from({ length: 100 }, () => ping)));
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-  agent.connection.socket.write(hello);
-  await eventually('the manager has let go', () => site.manager!.status().agents === 0);
+  for (let round = 0; round < 50; round += 1) agent.connection.socket.write(Buffer.concat(Array.from({ length: 100 }, () => ping)));
+  await expect.poll(() => rejected('manager', 'flood'), { timeout: 10_000 }).toBe(1);
+  expect(site.manager!.status().agents).toBe(0);
+  agent.connection.close();
+});
+
+test('a manager that says nothing more is let go by auth', async () => {
+  const auth = await site.startAuth({ idleMs: 300 });
+  const connect = () => TestPeer.connect({ port: auth.port, caPem: site.operator.caCertPem, certificate: site.keys.manager, role: 'auth' });
+  const [silent, alive] = [await connect(), await connect()];
+  const pings = setInterval(() => alive.connection.send({ type: 'ping', id: 9 }), 50);
+  await silent.whenClosed();
+  await new Promise((resolve) => setTimeout(resolve, 700));
+  clearInterval(pings);
+  expect(alive.closed).toBeUndefined();
+  expect(await rejected('auth', 'idle')).toBe(1);
 });
 
 test('silent agents are closed: without a hello sooner, with one after the idle time', async () => {

@@ -168,11 +168,12 @@ export class MiniSite {
   }
 
   static async make(): Promise<MiniSite> {
-    const { path: directory, remove } = await makeTempDir('site');
+    const temporary = await makeTempDir('site');
+    const directory = temporary.path;
     const operator = await Operator.init(join(directory, 'operator'), { name: 'Example', managerName: MANAGER_NAME });
     const keys = await operator.issueSite({ site: 'tokyo-1', days: 10 });
     const store = await openStore({}, { url: `sqlite:${join(directory, 'site.db')}`, site: 'tokyo-1' });
-    return new MiniSite({ operator, keys, store, directory, remove });
+    return new MiniSite({ operator, keys, store, directory, remove: () => temporary.remove() });
   }
 
   credentials(role: 'manager' | 'relay' | 'auth', keys = this.keys): Credentials {
