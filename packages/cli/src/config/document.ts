@@ -9,7 +9,7 @@ interface Schema {
   readonly range?: string;
   readonly default?: unknown;
   readonly enum?: readonly unknown[];
-  readonly const?: unknown;
+  readonly const?: string | number | boolean;
   readonly minimum?: number;
   readonly maximum?: number;
   readonly properties?: Readonly<Record<string, Schema>>;
@@ -41,7 +41,7 @@ export function configurationPage(): string {
     '',
     'One file for all servers of a site. A server finds itself in it by its addresses, or by `--server NAME`.',
     '',
-    ...tableOf(siteJsonSchema() as Schema),
+    ...tableOf(siteJsonSchema()),
     '',
     '## agent.yaml',
     '',
