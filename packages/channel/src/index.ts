@@ -11,3 +11,4 @@ export {
 export { Listener, type ListenerHandler, type ListenerInit, type RejectReason } from './listener.ts';
 export { MuxConnection, type MuxConnectionHandler, type MuxConnectionInit } from './mux-connection.ts';
 export { addressOf, identityOf, type Peer, peerOf } from './peer.ts';
+export { Splice, type SpliceEnd, type SpliceOwner } from './splice.ts';
