@@ -32,6 +32,12 @@ const program = new Command('sekisho')
 const wanted = LOADERS[process.argv[2] ?? ''];
 for (const load of wanted === undefined ? Object.values(LOADERS) : [wanted]) await load(program);
 
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  // A reader that has seen enough, as in `sekisho device list | head`, is no failure.
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(0);
+});
+
 try {
   await program.parseAsync();
 } catch (error) {
@@ -51,6 +57,11 @@ function explain(error: unknown): number {
   }
   // By name, since its class is only loaded by the commands that use it.
   if (error instanceof StoreError || (error instanceof Error && error.name === 'PkiError')) {
+    say(`sekisho: ${error.message}`);
+    return EXIT.failed;
+  }
+  // Of the system: no permission, no space, address in use. Its message names the call and the path.
+  if (error instanceof Error && 'syscall' in error) {
     say(`sekisho: ${error.message}`);
     return EXIT.failed;
   }
