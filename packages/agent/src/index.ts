@@ -1,1 +1,2 @@
-export {};
+export { Agent, type AgentComponents, type AgentStatus, startAgent } from './agent.ts';
+export type { AgentLimits, AgentSettings, AgentTimings, Forward } from './settings.ts';

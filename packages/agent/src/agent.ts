@@ -1,0 +1,304 @@
+import { secureContext } from '@sekisho/channel';
+import type { Logger, Metrics } from '@sekisho/telemetry';
+import { macBytes, PROTOCOL_VERSIONS } from '@sekisho/wire';
+import { type AgentMetrics, agentMetrics, type SessionState, SESSION_STATES } from './agent-metrics.ts';
+import type { Clock } from './clock.ts';
+import type { Hello } from './control-session.ts';
+import type { Lease } from './lease-state.ts';
+import { Listeners, type AcceptedClient, type ListenerStatus } from './listener.ts';
+import { type LastRefusal, ManagerClient } from './manager-client.ts';
+import type { ManagerHealth } from './manager-set.ts';
+import { type LinkStatus, RelayPool } from './relay-pool.ts';
+import { ManagerResolver } from './resolver.ts';
+import { DIRECT_REASONS, type DirectReason, type Route } from './route.ts';
+import { Session } from './session.ts';
+import { type AgentLimits, type AgentSettings, type AgentTimings, DEFAULT_LIMITS, DEFAULT_TIMINGS, SOFTWARE } from './settings.ts';
+import { Steering } from './steering.ts';
+
+export interface AgentComponents {
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly clock?: Clock | undefined;
+  /** From 0 up to 1. */
+  readonly random?: (() => number) | undefined;
+}
+
+/** How new clients go at this moment. */
+export type Mode = 'relayed' | 'direct' | 'refused' | 'searching';
+
+/** Plain JSON, for `sekisho status` and tests. Times are milliseconds from now. */
+export interface AgentStatus {
+  readonly mac: string;
+  readonly mode: Mode;
+  readonly directReason: DirectReason | undefined;
+  readonly manager: string | undefined;
+  readonly managers: readonly (Omit<ManagerHealth, 'retryAtMs'> & { readonly retryInMs: number | undefined })[];
+  readonly zone: { readonly name: string; readonly problem: string | undefined; readonly lookUpInMs: number };
+  readonly lease:
+    | {
+        readonly site: string;
+        readonly manager: string;
+        readonly relays: readonly string[];
+        readonly reason: string;
+        readonly expiresInMs: number;
+        readonly renewInMs: number;
+      }
+    | undefined;
+  readonly links: readonly LinkStatus[];
+  readonly sessions: Readonly<Record<SessionState, number>>;
+  /** Since the start. */
+  readonly direct: Readonly<Record<DirectReason, number>>;
+  readonly lastRefusal: LastRefusal | undefined;
+  readonly listeners: readonly ListenerStatus[];
+}
+
+const monotonic: Clock = { now: () => performance.now() };
+
+/**
+ * Starts an agent: its listeners are bound, and the search for a manager has begun, when this resolves.
+ * Rejects with the operating system's error when a port cannot be had.
+ */
+export async function startAgent(components: AgentComponents, settings: AgentSettings): Promise<Agent> {
+  const agent = new Agent(components, settings);
+  try {
+    await agent.listen();
+  } catch (error) {
+    agent.close();
+    throw error;
+  }
+  return agent;
+}
+
+/** The process on the customer's router. */
+export class Agent {
+  readonly #settings: AgentSettings;
+  readonly #timings: AgentTimings;
+  readonly #log: Logger;
+  readonly #clock: Clock;
+  readonly #metrics: AgentMetrics;
+  readonly #steering: Steering;
+  readonly #managers: ManagerClient;
+  readonly #pool: RelayPool;
+  readonly #listeners: Listeners;
+  readonly #sessions = new Set<Session>();
+  readonly #directCounts = Object.fromEntries(DIRECT_REASONS.map((reason) => [reason, 0])) as Record<DirectReason, number>;
+  #mode: Mode = 'searching';
+  #lastLease: Lease | undefined;
+  #onIdle: (() => void) | undefined;
+
+  constructor(components: AgentComponents, settings: AgentSettings) {
+    const { log, clock = monotonic, random = Math.random } = components;
+    this.#settings = settings;
+    this.#timings = { ...DEFAULT_TIMINGS, ...settings.timings };
+    this.#log = log;
+    this.#clock = clock;
+    const limits: AgentLimits = { ...DEFAULT_LIMITS, ...settings.limits };
+    const context = secureContext(settings.credentials);
+    this.#metrics = agentMetrics(components.metrics, {
+      sessions: (state) => this.#count(state),
+      managers: (state) => this.#steering.status(clock.now()).managers.filter((manager) => manager.state === state).length,
+      leaseIsValid: () => this.#steering.lease(clock.now()) !== undefined,
+      isDirect: () => this.#mode === 'direct',
+    });
+    this.#steering = new Steering({ random }, steeringInit(settings, this.#timings));
+    this.#pool = new RelayPool(
+      { clock, random, log, context, onTrouble: () => this.#managers.renewSoon(), onChange: () => this.#reconsider() },
+      { ...this.#timings, ...limits },
+    );
+    this.#managers = new ManagerClient(
+      {
+        steering: this.#steering,
+        clock,
+        resolver: new ManagerResolver({ servers: settings.dns.servers, timeoutMs: this.#timings.dnsTimeoutMs }),
+        log,
+        metrics: this.#metrics,
+        context,
+        hello: () => this.#hello(),
+        onChange: () => this.#onManagersChanged(),
+      },
+      {
+        managerName: settings.managerName,
+        managerPort: settings.managerPort,
+        budgetMs: this.#timings.managerBudgetMs,
+        deadAfterMs: this.#timings.deadAfterMs,
+      },
+    );
+    this.#listeners = new Listeners(
+      {
+        handler: {
+          onClient: (accepted) => this.#onClient(accepted),
+          onRefused: (code, address) => {
+            this.#metrics.refusals.inc({ code });
+            log.warn({ event: 'client_refused', code, client: address }, 'too many client connections at once');
+          },
+          onError: (error) => log.error({ event: 'listener_failed', err: error }, 'a listening port failed'),
+        },
+      },
+      limits,
+    );
+  }
+
+  /** Binds the listeners and begins to search. Rejects when a port cannot be had. */
+  async listen(): Promise<void> {
+    this.#managers.start();
+    for (const forward of this.#settings.forwards) await this.#listeners.listen(forward);
+    for (const { listen, destination, protocol } of this.#listeners.status())
+      this.#log.info({ event: 'listening', listen, destination, protocol }, 'ready for clients');
+  }
+
+  status(): AgentStatus {
+    const now = this.#clock.now();
+    const { manager, managers, lease } = this.#steering.status(now);
+    const { zone } = this.#steering;
+    const route = this.#route();
+    return {
+      mac: this.#settings.mac,
+      mode: MODE_OF[route.kind],
+      directReason: route.kind === 'direct' ? route.reason : undefined,
+      manager,
+      managers: managers.map(({ retryAtMs, ...health }) => ({
+        ...health,
+        retryInMs: health.state === 'dead' ? Math.max(Math.round(retryAtMs - now), 0) : undefined,
+      })),
+      zone: { name: this.#settings.managerName, problem: zone.problem, lookUpInMs: Math.max(Math.round(zone.lookUpAtMs - now), 0) },
+      lease: lease && {
+        site: lease.site,
+        manager: lease.manager,
+        relays: lease.relays.map(({ name }) => name),
+        reason: lease.reason,
+        expiresInMs: Math.round(lease.expiresAtMs - now),
+        renewInMs: Math.round(lease.renewAtMs - now),
+      },
+      links: this.#pool.status(),
+      sessions: Object.fromEntries(SESSION_STATES.map((state) => [state, this.#count(state)])) as Record<SessionState, number>,
+      direct: { ...this.#directCounts },
+      lastRefusal: this.#managers.lastRefusal,
+      listeners: this.#listeners.status(),
+    };
+  }
+
+  /** Takes no more clients, lets running sessions end for up to `timeoutMs`, then closes. */
+  async drain(timeoutMs: number): Promise<void> {
+    this.#listeners.close();
+    if (this.#sessions.size > 0) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const timer = setTimeout(resolve, timeoutMs);
+      this.#onIdle = resolve;
+      await promise;
+      clearTimeout(timer);
+    }
+    this.close();
+  }
+
+  /** Ends everything now; running sessions are reset. */
+  close(): void {
+    this.#listeners.close();
+    for (const session of this.#sessions) session.abort();
+    this.#managers.close();
+    this.#pool.close();
+  }
+
+  #onClient(accepted: AcceptedClient): void {
+    const session = new Session(
+      {
+        clock: this.#clock,
+        steering: this.#steering,
+        pool: this.#pool,
+        log: this.#log,
+        metrics: this.#metrics,
+        onDirect: (reason) => this.#countDirect(reason),
+        bye: (message) => this.#managers.bye(message),
+        onTrouble: () => this.#managers.renewSoon(),
+        onEnded: (ended) => this.#onSessionEnded(ended),
+      },
+      { ...accepted, settings: this.#settings, timings: this.#timings },
+    );
+    this.#sessions.add(session);
+    session.decide();
+  }
+
+  #countDirect(reason: DirectReason): void {
+    this.#directCounts[reason] += 1;
+    this.#metrics.direct.inc({ reason });
+  }
+
+  #onSessionEnded(session: Session): void {
+    this.#sessions.delete(session);
+    if (this.#sessions.size === 0) this.#onIdle?.();
+  }
+
+  #hello(): Hello {
+    const relay = this.#pool.primary;
+    return {
+      versions: Buffer.from(PROTOCOL_VERSIONS),
+      software: SOFTWARE,
+      mac: macBytes(this.#settings.mac),
+      avoid: this.#pool.avoid,
+      direct: this.#mode === 'direct' ? 1 : 0,
+      ...(relay === undefined ? {} : { relay }),
+    };
+  }
+
+  #onManagersChanged(): void {
+    const lease = this.#steering.lease(this.#clock.now());
+    if (lease !== undefined && lease !== this.#lastLease) this.#onLease(lease);
+    this.#reconsider();
+  }
+
+  #onLease(lease: Lease): void {
+    const before = this.#lastLease;
+    this.#lastLease = lease;
+    const relays = lease.relays.map(({ name }) => name);
+    const isNews = before?.site !== lease.site || before.manager !== lease.manager || before.relays[0]?.name !== relays[0];
+    this.#log[isNews ? 'info' : 'debug'](
+      { event: 'lease', manager: lease.manager, site: lease.site, relays, reason: lease.reason },
+      isNews ? 'new relay' : 'lease renewed',
+    );
+    this.#pool.follow(lease);
+  }
+
+  /** Something changed: clients that wait may be decided now, and the mode may be another. */
+  #reconsider(): void {
+    const route = this.#route();
+    const mode = MODE_OF[route.kind];
+    if (mode !== this.#mode && mode !== 'searching') {
+      const wasDirect = this.#mode === 'direct';
+      this.#mode = mode;
+      if (route.kind === 'direct')
+        this.#log.error({ event: 'direct_mode', reason: route.reason }, 'no site can be used: clients are connected directly until a manager answers');
+      else if (route.kind === 'refuse')
+        this.#log.error({ event: 'refused_mode', code: route.code }, 'clients are refused; docs/errors.md says what to do');
+      else this.#log.info({ event: 'relayed_mode', wasDirect }, 'clients go through the mesh');
+    }
+    for (const session of this.#sessions) session.decide();
+  }
+
+  #route(): Route {
+    return this.#steering.decide(this.#clock.now(), this.#pool.state);
+  }
+
+  #count(state: SessionState): number {
+    let count = 0;
+    for (const session of this.#sessions) if (session.state === state) count += 1;
+    return count;
+  }
+}
+
+const MODE_OF: Readonly<Record<Route['kind'], Mode>> = {
+  relayed: 'relayed',
+  direct: 'direct',
+  refuse: 'refused',
+  wait: 'searching',
+};
+
+function steeringInit(settings: AgentSettings, timings: AgentTimings): ConstructorParameters<typeof Steering>[1] {
+  return {
+    zone: { ttlMinMs: timings.ttlMinMs, ttlMaxMs: timings.ttlMaxMs, retryFirstMs: timings.managerRetryFirstMs },
+    failMode: settings.failMode,
+    managerStaggerMs: timings.managerStaggerMs,
+    managerBudgetMs: timings.managerBudgetMs,
+    managerRetry: { firstMs: timings.managerRetryFirstMs, maxMs: timings.managerRetryMaxMs },
+    refusalRetry: { firstMs: timings.refusalRetryFirstMs, maxMs: timings.refusalRetryMaxMs },
+    moveJitterMs: timings.moveJitterMs,
+  };
+}

@@ -1,0 +1,4 @@
+/** Milliseconds that never go back; only differences mean something. */
+export interface Clock {
+  now(): number;
+}

@@ -1,0 +1,112 @@
+import { randomBytes } from 'node:crypto';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { addressOf } from '@sekisho/channel';
+import { type MailProtocol, PROTOCOL_OF_PORT, type RefusalCode, SESSION_ID_BYTES } from '@sekisho/wire';
+import { refuseClient } from './client-socket.ts';
+import type { AgentLimits, Forward } from './settings.ts';
+
+/** A client that may have a session. */
+export interface AcceptedClient {
+  readonly client: Socket;
+  readonly id: Buffer;
+  readonly destination: Forward['destination'];
+  readonly protocol: MailProtocol;
+}
+
+export interface ListenersHandler {
+  onClient(accepted: AcceptedClient): void;
+  /** A limit of ours was reached: FULL or ADDRESS_FULL. */
+  onRefused(code: RefusalCode, address: string): void;
+  /** A listening socket failed after it was open. */
+  onError(error: Error): void;
+}
+
+export interface ListenerStatus {
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly destination: Forward['destination'];
+  readonly protocol: MailProtocol;
+}
+
+/** So that a client that vanished without a word is noticed before the idle deadline of the relay. */
+const KEEP_ALIVE_AFTER_MS = 60_000;
+const BACKLOG = 511;
+/** Clients over the limit that may be told so at the same time; more are closed without a word. */
+const MAX_TURNED_AWAY = 64;
+
+/** The ports at which clients are taken, each with its destination, and the caps on them. */
+export class Listeners {
+  readonly #limits: AgentLimits;
+  readonly #handler: ListenersHandler;
+  readonly #servers: Server[] = [];
+  readonly #status: ListenerStatus[] = [];
+  readonly #perClient = new Map<string, number>();
+  #clients = 0;
+
+  constructor(components: { readonly handler: ListenersHandler }, limits: AgentLimits) {
+    this.#handler = components.handler;
+    this.#limits = limits;
+  }
+
+  /** Binds one port. Rejects with the operating system's error (EADDRINUSE, EACCES, ...). */
+  async listen(forward: Forward): Promise<void> {
+    const { destination, listen } = forward;
+    const protocol = forward.protocol ?? PROTOCOL_OF_PORT.get(destination.port) ?? 'smtp';
+    const server = createServer(
+      {
+        // Nothing is read before it is known where the bytes go.
+        pauseOnConnect: true,
+        allowHalfOpen: true,
+        noDelay: true,
+        keepAlive: true,
+        keepAliveInitialDelay: KEEP_ALIVE_AFTER_MS,
+      },
+      (client) => this.#accept(client, destination, protocol),
+    );
+    server.maxConnections = this.#limits.maxSessions + MAX_TURNED_AWAY;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    server.once('error', reject);
+    server.listen({ host: listen.host, port: listen.port, backlog: BACKLOG }, () => {
+      server.off('error', reject);
+      server.on('error', (error) => this.#handler.onError(error));
+      resolve();
+    });
+    await promise;
+    this.#servers.push(server);
+    const { address, port } = server.address() as AddressInfo;
+    this.#status.push({ listen: { host: address, port }, destination, protocol });
+  }
+
+  status(): readonly ListenerStatus[] {
+    return this.#status;
+  }
+
+  /** Takes no more clients; those that are there go on. */
+  close(): void {
+    for (const server of this.#servers) server.close();
+  }
+
+  #accept(client: Socket, destination: Forward['destination'], protocol: MailProtocol): void {
+    const address = addressOf(client);
+    const count = this.#perClient.get(address) ?? 0;
+    const id = randomBytes(SESSION_ID_BYTES);
+    const isFull = this.#clients >= this.#limits.maxSessions;
+    if (isFull || count >= this.#limits.maxPerClient) {
+      const code = isFull ? 'FULL' : 'ADDRESS_FULL';
+      client.on('error', () => {});
+      refuseClient(client, protocol, code, id.toString('hex'));
+      this.#handler.onRefused(code, address);
+      return;
+    }
+    this.#clients += 1;
+    this.#perClient.set(address, count + 1);
+    client.once('close', () => this.#release(address));
+    this.#handler.onClient({ client, id, destination, protocol });
+  }
+
+  #release(address: string): void {
+    this.#clients -= 1;
+    const left = (this.#perClient.get(address) ?? 1) - 1;
+    if (left > 0) this.#perClient.set(address, left);
+    else this.#perClient.delete(address);
+  }
+}

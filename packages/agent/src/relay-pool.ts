@@ -1,0 +1,299 @@
+import type { SecureContext } from 'node:tls';
+import { type Logger, printable } from '@sekisho/telemetry';
+import type { Message, RelayAddress } from '@sekisho/wire';
+import type { Clock } from './clock.ts';
+import type { Lease } from './lease-state.ts';
+import { LinkHealth } from './link-health.ts';
+import { type LinkEnd, RelayLink } from './relay-link.ts';
+import type { LinkState } from './route.ts';
+import type { AgentLimits, AgentTimings } from './settings.ts';
+
+export interface RelayPoolComponents {
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Logger;
+  readonly context: SecureContext;
+  /** A relay of the lease cannot be used: another one is wanted. */
+  readonly onTrouble: () => void;
+  /** The state of a link changed. */
+  readonly onChange: () => void;
+}
+
+export type RelayPoolInit = AgentTimings & AgentLimits;
+
+/** A relay of the lease in use. */
+interface Entry {
+  readonly key: string;
+  readonly relay: RelayAddress;
+  readonly health: LinkHealth;
+  link: RelayLink | undefined;
+  /** It said go away, after this lease was given. */
+  isDraining: boolean;
+  suspectUntilMs: number;
+  idleSinceMs: number;
+  admittedAtMs: number;
+  retry: NodeJS.Timeout | undefined;
+}
+
+export interface LinkStatus {
+  readonly relay: string;
+  readonly address: string;
+  readonly state: string;
+  readonly sessions: number;
+}
+
+/** A link that ended so soon after it was admitted is a failure, not a restart of the relay's process. */
+const SHORT_LIFE_MS = 5000;
+/** The relay in use, and the one that takes over, are tried again in the background when they have failed. */
+const RELAYS_KEPT_READY = 2;
+
+/** The connections to the relays of the lease, and to earlier ones for as long as their sessions last. */
+export class RelayPool {
+  readonly #components: RelayPoolComponents;
+  readonly #init: RelayPoolInit;
+  #entries = new Map<string, Entry>();
+  readonly #retired = new Set<RelayLink>();
+  readonly #sweep: NodeJS.Timeout;
+  #lease: Lease | undefined;
+  #isClosed = false;
+
+  constructor(components: RelayPoolComponents, init: RelayPoolInit) {
+    this.#components = components;
+    this.#init = init;
+    this.#sweep = setInterval(() => this.#closeIdle(), init.fallbackIdleMs / 2).unref();
+  }
+
+  /** A new lease: its tickets go to the links that it names, its first relay is connected to, the others end. */
+  follow(lease: Lease): void {
+    if (this.#isClosed || lease === this.#lease) return;
+    this.#lease = lease;
+    const before = this.#entries;
+    this.#entries = new Map();
+    for (const relay of lease.relays) {
+      const key = keyOf(lease, relay);
+      const entry = before.get(key) ?? this.#newEntry(key, relay);
+      before.delete(key);
+      entry.isDraining = false;
+      this.#entries.set(key, entry);
+      entry.link?.renew(lease.ticket);
+    }
+    // The new one first: the old ones are only told to take no more.
+    for (const entry of this.#kept(1)) if (entry.health.failure === undefined) this.#open(entry);
+    for (const entry of before.values()) this.#retire(entry);
+  }
+
+  /** What is known of the way to a relay of the lease. */
+  readonly state = (lease: Lease, relay: RelayAddress): LinkState => {
+    const entry = this.#entries.get(keyOf(lease, relay));
+    if (entry === undefined) return 'idle';
+    if (entry.isDraining) return 'draining';
+    const ready = entry.link?.state === 'ready';
+    if (entry.health.failure !== undefined && !(ready && entry.link?.admitted === true)) return entry.health.failure;
+    if (!ready) return entry.link === undefined ? 'idle' : 'opening';
+    return this.#components.clock.now() < entry.suspectUntilMs ? 'suspect' : 'ready';
+  };
+
+  /** The link to a relay, opened if need be; undefined when it is not of the lease in use or cannot be had. */
+  link(lease: Lease, relay: RelayAddress): RelayLink | undefined {
+    const entry = this.#entries.get(keyOf(lease, relay));
+    if (entry === undefined || entry.isDraining || this.#isClosed) return undefined;
+    entry.idleSinceMs = this.#components.clock.now();
+    return this.#open(entry);
+  }
+
+  /** A session was not acknowledged in time: others go first until something is heard, or the link is found dead. */
+  suspect(link: RelayLink): void {
+    const entry = this.#entryOf(link);
+    if (entry !== undefined) entry.suspectUntilMs = this.#components.clock.now() + this.#init.deadAfterMs;
+  }
+
+  /** The relay acknowledged a session. */
+  trust(link: RelayLink): void {
+    const entry = this.#entryOf(link);
+    if (entry !== undefined) entry.suspectUntilMs = 0;
+  }
+
+  /** Names of relays that could not be used lately, for a hello. */
+  get avoid(): string[] {
+    return [...this.#entries.values()]
+      .filter(({ health, isDraining }) => isDraining || health.failure !== undefined)
+      .map(({ relay }) => relay.name);
+  }
+
+  /** The name of the relay that is used first. */
+  get primary(): string | undefined {
+    return this.#lease?.relays[0]?.name;
+  }
+
+  bye(link: RelayLink, message: Message<'bye'>): void {
+    link.bye(message);
+  }
+
+  status(): LinkStatus[] {
+    const lease = this.#lease;
+    const current = [...this.#entries.values()].map((entry) => {
+      const state = lease === undefined ? 'idle' : this.state(lease, entry.relay);
+      return linkStatus(entry.relay, typeof state === 'string' ? state : `refused ${state.refused}`, entry.link?.sessions);
+    });
+    return [...current, ...[...this.#retired].map((link) => linkStatus(link.relay, 'moved', link.sessions))];
+  }
+
+  /** Ends every link, sessions included. */
+  close(): void {
+    this.#isClosed = true;
+    clearInterval(this.#sweep);
+    for (const entry of this.#entries.values()) {
+      clearTimeout(entry.retry);
+      entry.link?.close();
+    }
+    for (const link of this.#retired) link.close();
+    this.#retired.clear();
+  }
+
+  #newEntry(key: string, relay: RelayAddress): Entry {
+    const { random } = this.#components;
+    const retry = { firstMs: this.#init.relayRetryFirstMs, maxMs: this.#init.relayRetryMaxMs };
+    return {
+      key,
+      relay,
+      health: new LinkHealth({ random }, { retry }),
+      link: undefined,
+      isDraining: false,
+      suspectUntilMs: 0,
+      idleSinceMs: 0,
+      admittedAtMs: 0,
+      retry: undefined,
+    };
+  }
+
+  #open(entry: Entry): RelayLink | undefined {
+    const lease = this.#lease;
+    if (entry.link !== undefined || lease === undefined) return entry.link;
+    clearTimeout(entry.retry);
+    const { relay } = entry;
+    const { relayTimeoutMs, deadAfterMs, windowBytes, maxSessions } = this.#init;
+    const link: RelayLink = new RelayLink(
+      {
+        context: this.#components.context,
+        handler: {
+          onAdmitted: () => this.#onAdmitted(entry),
+          onDraining: () => this.#onDraining(entry, link),
+          onEnd: (end) => this.#onEnd(entry, link, end),
+        },
+      },
+      { relay, site: lease.site, ticket: lease.ticket, timeoutMs: relayTimeoutMs, deadAfterMs, windowBytes, maxSessions },
+    );
+    entry.link = link;
+    return link;
+  }
+
+  #onAdmitted(entry: Entry): void {
+    const { clock, log, onChange } = this.#components;
+    entry.admittedAtMs = clock.now();
+    entry.health.recovered();
+    log.info({ event: 'relay_connected', relay: entry.relay.name, address: addressText(entry.relay) }, 'connected to the relay');
+    onChange();
+  }
+
+  #onDraining(entry: Entry, link: RelayLink): void {
+    const { log, onChange, onTrouble } = this.#components;
+    log.info({ event: 'relay_draining', relay: entry.relay.name, sessions: link.sessions }, 'the relay takes no new sessions; asking the manager for another');
+    if (entry.link === link) {
+      entry.link = undefined;
+      entry.isDraining = true;
+      this.#keepUntilDone(link);
+    }
+    onTrouble();
+    onChange();
+  }
+
+  #onEnd(entry: Entry, link: RelayLink, end: LinkEnd): void {
+    this.#retired.delete(link);
+    if (entry.link !== link) return;
+    entry.link = undefined;
+    const { clock, log, onChange, onTrouble } = this.#components;
+    const now = clock.now();
+    const wasGood = end.wasAdmitted && now - entry.admittedAtMs >= SHORT_LIFE_MS && end.refused === undefined;
+    log.warn(
+      {
+        event: 'relay_lost',
+        relay: entry.relay.name,
+        address: addressText(entry.relay),
+        cause: end.error.code,
+        problem: printable(end.error.message),
+        refused: end.refused,
+      },
+      wasGood ? 'the connection to the relay ended; connecting again' : 'the relay cannot be used; asking the manager for another and trying again later',
+    );
+    // What worked until now is tried at once: a worker of the relay may have been restarted.
+    if (wasGood && this.#kept(1).includes(entry)) this.#open(entry);
+    else {
+      entry.health.failed(now, end.refused, end.retryAfterMs);
+      this.#planRetry(entry, now);
+      onTrouble();
+    }
+    onChange();
+  }
+
+  #planRetry(entry: Entry, nowMs: number): void {
+    clearTimeout(entry.retry);
+    entry.retry = setTimeout(() => {
+      if (this.#isClosed || this.#entries.get(entry.key) !== entry) return;
+      if (this.#kept(RELAYS_KEPT_READY).includes(entry)) this.#open(entry);
+      else this.#planRetry(entry, this.#components.clock.now() + this.#init.relayRetryMaxMs);
+    }, Math.max(entry.health.retryAtMs - nowMs, 0));
+  }
+
+  #retire(entry: Entry): void {
+    clearTimeout(entry.retry);
+    const { link } = entry;
+    entry.link = undefined;
+    if (link === undefined) return;
+    if (link.sessions > 0)
+      this.#components.log.info(
+        { event: 'relay_left', relay: entry.relay.name, sessions: link.sessions },
+        'new sessions go elsewhere; the running ones end where they are',
+      );
+    this.#keepUntilDone(link);
+    link.drain();
+  }
+
+  /** A link without a place in the lease: it ends with its last session. At most maxSessions, since each has one. */
+  #keepUntilDone(link: RelayLink): void {
+    for (const old of this.#retired) if (old.state === 'closed') this.#retired.delete(old);
+    this.#retired.add(link);
+  }
+
+  #kept(count: number): Entry[] {
+    return [...this.#entries.values()].slice(0, count);
+  }
+
+  #entryOf(link: RelayLink): Entry | undefined {
+    for (const entry of this.#entries.values()) if (entry.link === link) return entry;
+    return undefined;
+  }
+
+  #closeIdle(): void {
+    const [primary, ...others] = this.#entries.values();
+    // While the first relay is out, the second is the one in use.
+    if (primary?.link?.admitted !== true) return;
+    for (const { link, idleSinceMs } of others) {
+      if (link === undefined || link.sessions > 0) continue;
+      if (this.#components.clock.now() - idleSinceMs >= this.#init.fallbackIdleMs) link.close();
+    }
+    for (const entry of others) if (entry.link?.state === 'closed') entry.link = undefined;
+  }
+}
+
+/** A relay's name is unique in its site only, and a relay that moved is another one. */
+function keyOf(lease: Lease, relay: RelayAddress): string {
+  return `${lease.site}/${relay.name} ${relay.host} ${relay.port}`;
+}
+
+function addressText({ host, port }: RelayAddress): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+function linkStatus(relay: RelayAddress, state: string, sessions = 0): LinkStatus {
+  return { relay: relay.name, address: addressText(relay), state, sessions };
+}

@@ -1,0 +1,94 @@
+import { REFUSALS, type RefusalCode } from '@sekisho/wire';
+
+export interface RelayRaceInit {
+  /** How many relays may be tried, in order. */
+  readonly relays: number;
+  readonly startedAtMs: number;
+  /** A relay that has not acknowledged the session for so long is raced against the next. */
+  readonly ackTimeoutMs: number;
+  readonly deadlineMs: number;
+}
+
+export type RaceVerdict =
+  | { readonly kind: 'connected'; readonly relay: number }
+  /** A relay answered with a no, or took the session and then had no answer in time. */
+  | { readonly kind: 'refused'; readonly code: RefusalCode }
+  /** No relay answered at all. */
+  | { readonly kind: 'unreachable' };
+
+type Leg = 'waiting' | 'open' | 'acked' | 'out';
+
+/**
+ * One session's race through the relays of its lease: the first that is connected wins. The next relay is tried when the
+ * last has not acknowledged the session in time, is lost, or says that another one may say yes. Pure.
+ */
+export class RelayRace {
+  verdict: RaceVerdict | undefined = undefined;
+  readonly #init: RelayRaceInit;
+  readonly #legs: Leg[];
+  #next = 0;
+  #lastOpenedAtMs = 0;
+  /** The first no that was worth asking elsewhere. */
+  #refusal: RefusalCode | undefined;
+
+  constructor(init: RelayRaceInit) {
+    this.#init = init;
+    this.#legs = Array.from({ length: init.relays }, () => 'waiting');
+  }
+
+  /** When step() is due. */
+  get wakeAtMs(): number {
+    if (this.verdict !== undefined) return Number.POSITIVE_INFINITY;
+    const { deadlineMs, ackTimeoutMs } = this.#init;
+    return this.#mayRace ? Math.min(this.#lastOpenedAtMs + ackTimeoutMs, deadlineMs) : deadlineMs;
+  }
+
+  /** The relay through which the session is to be opened now, if any. Call it until it says undefined. */
+  step(nowMs: number): number | undefined {
+    if (this.verdict !== undefined) return undefined;
+    if (nowMs >= this.#init.deadlineMs) {
+      this.verdict = this.#legs.includes('acked') ? { kind: 'refused', code: 'CONNECT_TIMEOUT' } : this.#failure();
+      return undefined;
+    }
+    const noneRunning = !this.#legs.includes('open') && !this.#legs.includes('acked');
+    if (this.#next >= this.#legs.length) {
+      if (noneRunning) this.verdict = this.#failure();
+      return undefined;
+    }
+    const isSilent = this.#mayRace && nowMs >= this.#lastOpenedAtMs + this.#init.ackTimeoutMs;
+    if (!noneRunning && !isSilent) return undefined;
+    const relay = this.#next;
+    this.#next += 1;
+    this.#legs[relay] = 'open';
+    this.#lastOpenedAtMs = nowMs;
+    return relay;
+  }
+
+  acked(relay: number): void {
+    if (this.#legs[relay] === 'open') this.#legs[relay] = 'acked';
+  }
+
+  connected(relay: number): void {
+    this.verdict ??= { kind: 'connected', relay };
+  }
+
+  /** A no to this session, or to the ticket. Only one that says so may be overruled by another relay. */
+  refused(relay: number, code: RefusalCode): void {
+    this.#legs[relay] = 'out';
+    if (REFUSALS[code].elsewhere) this.#refusal ??= code;
+    else this.verdict ??= { kind: 'refused', code };
+  }
+
+  /** The way to this relay is gone, or was never there. */
+  lost(relay: number): void {
+    this.#legs[relay] = 'out';
+  }
+
+  get #mayRace(): boolean {
+    return this.#next < this.#legs.length && this.#legs.includes('open') && !this.#legs.includes('acked');
+  }
+
+  #failure(): RaceVerdict {
+    return this.#refusal === undefined ? { kind: 'unreachable' } : { kind: 'refused', code: this.#refusal };
+  }
+}

@@ -1,0 +1,92 @@
+import { type BackoffInit, pauseMs } from './backoff.ts';
+
+/** More addresses than this are not used: managers of a mesh are counted in dozens. The same ones for every agent. */
+export const MAX_MANAGERS = 128;
+
+export interface ZoneInit {
+  /** A shorter TTL is not respected: it would make every agent a load on DNS. */
+  readonly ttlMinMs: number;
+  /** Nor is a longer one: a site that is taken out must lose its agents. */
+  readonly ttlMaxMs: number;
+  /** The first pause after a failed look-up; later ones grow up to `ttlMinMs`. */
+  readonly retryFirstMs: number;
+}
+
+/** What DNS said about one family: addresses (perhaps none) and their TTL, or undefined when it gave no answer. */
+export type FamilyAnswer = { readonly addresses: readonly string[]; readonly ttlMs: number } | undefined;
+
+export interface ZoneAnswer {
+  readonly ipv4: FamilyAnswer;
+  readonly ipv6: FamilyAnswer;
+}
+
+export interface ZoneChange {
+  readonly gained: readonly string[];
+  readonly lost: readonly string[];
+}
+
+const NO_CHANGE: ZoneChange = { gained: [], lost: [] };
+
+/**
+ * The managers' addresses as DNS last gave them, and when to ask again. A failing DNS and an answer without addresses
+ * take nothing away: DNS being down must not take the mesh down. Pure: time and chance are passed in.
+ */
+export class Zone {
+  /** In a fixed order; what is tried first is not decided here. */
+  addresses: readonly string[] = [];
+  /** When to look up again. */
+  lookUpAtMs = 0;
+  /** Why the last look-up told nothing; undefined when it did. */
+  problem: 'empty' | 'failed' | undefined = undefined;
+  readonly #random: () => number;
+  readonly #init: ZoneInit;
+  readonly #retry: BackoffInit;
+  #failures = 0;
+  #answeredAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(components: { readonly random: () => number }, init: ZoneInit) {
+    this.#random = components.random;
+    this.#init = init;
+    this.#retry = { firstMs: Math.min(init.retryFirstMs, init.ttlMinMs), maxMs: init.ttlMinMs };
+  }
+
+  /** Takes the outcome of a look-up. */
+  take(nowMs: number, answer: ZoneAnswer): ZoneChange {
+    const found = [...(answer.ipv4?.addresses ?? []), ...(answer.ipv6?.addresses ?? [])];
+    if (found.length === 0) {
+      this.#failures += 1;
+      this.problem = answer.ipv4 === undefined || answer.ipv6 === undefined ? 'failed' : 'empty';
+      this.lookUpAtMs = nowMs + pauseMs(this.#failures, this.#retry, this.#random);
+      return NO_CHANGE;
+    }
+    this.problem = undefined;
+    this.#failures = 0;
+    this.#answeredAtMs = nowMs;
+    this.lookUpAtMs = nowMs + this.#ttlMs(answer);
+    // A family that got no answer keeps its addresses, as a DNS that fails altogether does.
+    if (answer.ipv4 === undefined) found.push(...this.addresses.filter((address) => !address.includes(':')));
+    if (answer.ipv6 === undefined) found.push(...this.addresses.filter((address) => address.includes(':')));
+    return this.#replace([...new Set(found)].sort().slice(0, MAX_MANAGERS));
+  }
+
+  /** Nobody in the zone answers: look again as soon as the least TTL allows, since the operator may be changing it. */
+  hurry(nowMs: number): void {
+    this.lookUpAtMs = Math.min(this.lookUpAtMs, Math.max(nowMs, this.#answeredAtMs + this.#init.ttlMinMs));
+  }
+
+  #ttlMs({ ipv4, ipv6 }: ZoneAnswer): number {
+    const { ttlMinMs, ttlMaxMs } = this.#init;
+    if (ipv4 === undefined || ipv6 === undefined) return ttlMinMs;
+    const ttls = [ipv4, ipv6].filter(({ addresses }) => addresses.length > 0).map(({ ttlMs }) => ttlMs);
+    return Math.min(Math.max(Math.min(...ttls), ttlMinMs), ttlMaxMs);
+  }
+
+  #replace(addresses: readonly string[]): ZoneChange {
+    const before = this.addresses;
+    this.addresses = addresses;
+    return {
+      gained: addresses.filter((address) => !before.includes(address)),
+      lost: before.filter((address) => !addresses.includes(address)),
+    };
+  }
+}
