@@ -28,15 +28,30 @@ export type Cell = string | number | { readonly text: string; readonly colour: C
 /** Lines up columns; numbers to the right. */
 export function table(head: readonly string[], rows: readonly (readonly Cell[])[]): string {
   const text = (cell: Cell): string => (typeof cell === 'object' ? printable(cell.text) : printable(String(cell)));
-  const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => text(row[column] ?? '').length)));
+  const columns = head.map((title, column) => [title, ...rows.map((row) => text(row[column] ?? ''))]);
+  const widths = columns.map((cells) => cells.reduce((most, cell) => Math.max(most, displayWidth(cell)), 0));
   const line = (cells: readonly Cell[]): string =>
     cells
       .map((cell, column) => {
         const width = widths[column] ?? 0;
-        const padded = typeof cell === 'number' ? text(cell).padStart(width) : text(cell).padEnd(width);
+        const shown = text(cell);
+        const space = ' '.repeat(width - displayWidth(shown));
+        const padded = typeof cell === 'number' ? space + shown : shown + space;
         return typeof cell === 'object' ? paint(cell.colour, padded) : padded;
       })
       .join('  ')
       .trimEnd();
   return [line(head.map((title) => ({ text: title, colour: 'dim' }))), ...rows.map((row) => line(row))].join('\n');
 }
+
+/** Columns of a terminal: labels are Japanese as often as not, and those characters take two (UAX #11). */
+function displayWidth(text: string): number {
+  let width = 0;
+  for (const character of text) {
+    if (/\p{Mark}/u.test(character)) continue;
+    width += WIDE.test(character) ? 2 : 1;
+  }
+  return width;
+}
+
+const WIDE = /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u;

@@ -5,6 +5,9 @@ import { loadAgent } from '../files/agent.ts';
 
 type Forward = AgentConfig['forward'][number];
 
+/** The same patience as a relay's: more than the 10 min of RFC 5321 4.5.3.2.6. */
+const DRAIN_TIMEOUT_MS = 660_000;
+
 /** `sekisho agent`: on the router. */
 export function addAgentCommand(program: Command): void {
   program
@@ -34,7 +37,7 @@ export function addAgentCommand(program: Command): void {
         start: async ({ log, metrics }) => {
           const agent = await startAgent({ log, metrics }, agentSettings({ ...config, forward: forwards }));
           process.on('SIGUSR2', () => log.info({ event: 'status', status: agent.status() }, 'how it stands'));
-          return agent;
+          return { drain: () => agent.drain(DRAIN_TIMEOUT_MS), close: () => agent.close() };
         },
       });
     });

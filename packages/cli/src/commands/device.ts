@@ -1,13 +1,13 @@
 import { existsSync } from 'node:fs';
 import { Operator, REVOCATION_REASONS, type RevocationReason } from '@sekisho/auth';
 import type { DeviceRecord } from '@sekisho/store';
-import { parseMac } from '@sekisho/wire';
+import { parseMac, parseRights } from '@sekisho/wire';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { CommandError, EXIT } from '../exit-codes.ts';
+import { CommandError } from '../exit-codes.ts';
 import { agentYaml, renewedAgentYaml } from '../files/agent-yaml.ts';
 import { IssuedLog } from '../files/issued-log.ts';
 import { allDevices, type RegistryOptions, withRegistry } from '../files/registry.ts';
-import { writeSecretFile } from '../files/secret-file.ts';
+import { requireAbsent, requireWritable, writeSecretFile } from '../files/secret-file.ts';
 import { type Cell, result, resultJson, say, table } from '../output.ts';
 import { days } from './days.ts';
 
@@ -21,7 +21,17 @@ interface EnrollOptions {
   readonly out: string;
 }
 
+interface RegisterOptions {
+  readonly config: string;
+  readonly label?: string;
+  readonly contact?: string;
+  readonly notes?: string;
+  readonly macOnly?: boolean;
+}
+
 type ListOptions = RegistryOptions & { readonly json: boolean };
+
+const MAX_LABEL_CHARS = 200;
 
 /** `sekisho device …`: what is carried to routers, and what is known of them. */
 export function addDeviceCommands(program: Command): void {
@@ -42,9 +52,9 @@ function addEnroll(device: Command): void {
     .argument('<mac>', 'the MAC address of the device', mac)
     .requiredOption('--operator <directory>', "the operator's directory")
     .requiredOption('--out <file>', 'where to write the agent.yaml')
-    .option('--label <text>', 'what the device is, for people', '')
-    .option('--contact <text>', 'whom to tell when something is wrong with it', '')
-    .option('--rights <list>', 'what it may use', (text) => text.split(','), ['smtp', 'pop3', 'imap'])
+    .option('--label <text>', 'what the device is, for people', label, '')
+    .option('--contact <text>', 'whom to tell when something is wrong with it', label, '')
+    .option('--rights <list>', 'what it may use, with commas between', rights, ['smtp', 'pop3', 'imap'])
     .option('--days <n>', 'how long its certificate is valid', days, 825)
     .option('--mac-only', 'without a certificate of the operator; only sites with auth.proof: mac-only take it', false)
     .description('make the key and the certificate of a device, offline')
@@ -55,12 +65,16 @@ function addEnroll(device: Command): void {
 async function enroll(address: string, options: EnrollOptions): Promise<void> {
   const operator = await Operator.open(options.operator);
   const proof = options.macOnly ? 'mac-only' : 'certificate';
-  if (existsSync(options.out)) throw new CommandError(`${options.out} exists already; it is not overwritten.`);
+  requireAbsent(options.out);
+  requireWritable(options.out);
   await withRegistry({ operator: options.operator }, async (store) => {
     if ((await store.getDevice(address)) !== null)
       throw new CommandError(`${address} is enrolled already. A new key for it: sekisho device renew ${address} --operator ${options.operator} --out …`);
     const issued = await operator.enrollDevice({ mac: address, rights: options.rights, days: options.days, proof });
+    // In this order: what was issued can be revoked, and a device is enrolled only once its file is there.
     noteIssued(options.operator, address, issued);
+    const { caCertPem, settings } = operator;
+    writeSecretFile(options.out, agentYaml({ mac: address, label: options.label, managerName: settings.managerName, caCertPem, ...issued }));
     await store.putDevice({
       ...newRecord(address),
       label: options.label,
@@ -70,8 +84,6 @@ async function enroll(address: string, options: EnrollOptions): Promise<void> {
       rights: options.rights,
       expiresAt: issued.expiresAt.getTime(),
     });
-    const { caCertPem, settings } = operator;
-    writeSecretFile(options.out, agentYaml({ mac: address, label: options.label, managerName: settings.managerName, caCertPem, ...issued }));
     result(options.out);
     say(`${address} is enrolled until ${day(issued.expiresAt)}. ${options.out} holds its key: carry it to the router, and keep no copy.`);
     if (options.macOnly) say('It proves nothing: a site admits it only with auth.proof: mac-only and after `sekisho device register`.');
@@ -90,16 +102,18 @@ function addRenew(device: Command): void {
       const operator = await Operator.open(options.operator);
       await withRegistry(options, async (store) => {
         const record = known(await store.getDevice(address), address);
-        if (record.revokedAt !== null) throw new CommandError(`${address} is revoked. Enroll the device anew under another MAC address, or decide that it was a mistake and sign a new list.`);
-        const { rights, proof, label } = record;
-        const issued = await operator.enrollDevice({ mac: address, rights, days: options.days, proof });
+        if (record.revokedAt !== null)
+          throw new CommandError(`${address} was revoked on ${day(new Date(record.revokedAt))} and is not renewed. A device that took its place is enrolled under its own MAC address.`);
+        requireWritable(options.out);
+        const { proof, label: name } = record;
+        const issued = await operator.enrollDevice({ mac: address, rights: record.rights, days: options.days, proof });
         noteIssued(options.operator, address, issued);
-        await store.putDevice({ ...record, serial: issued.serial, expiresAt: issued.expiresAt.getTime(), updatedAt: Date.now() });
         const { caCertPem, settings } = operator;
         const text = existsSync(options.out)
-          ? renewedAgentYaml(options.out, issued)
-          : agentYaml({ mac: address, label, managerName: settings.managerName, caCertPem, ...issued });
+          ? renewedAgentYaml(options.out, { mac: address, ...issued })
+          : agentYaml({ mac: address, label: name, managerName: settings.managerName, caCertPem, ...issued });
         writeSecretFile(options.out, text, { replace: true });
+        await store.putDevice({ ...record, serial: issued.serial, expiresAt: issued.expiresAt.getTime(), updatedAt: Date.now() });
         result(options.out);
         say(`${address} is renewed until ${day(issued.expiresAt)}. Carry ${options.out} to the router and restart its agent.`);
       });
@@ -124,6 +138,8 @@ function addRevoke(device: Command): void {
         await store.putDevice({ ...record, revokedAt: Date.now(), updatedAt: Date.now() });
         result(`${options.operator}/revocations.crl.pem`);
         say(`${address}: ${serials.length} certificate(s) revoked, in list number ${list.number}.`);
+        if (record.proof === 'mac-only')
+          say('It was enrolled with --mac-only, and a MAC can be claimed without a certificate: disable it at each site, too.');
         say('Bring revocations.crl.pem to the sites (auth.revocations.file), or publish it where auth.revocations.urls point.');
       });
     });
@@ -134,18 +150,21 @@ function addRegister(device: Command): void {
     .command('register')
     .argument('<mac>', 'the MAC address of the device', mac)
     .requiredOption('--config <file>', 'the site.yaml')
-    .option('--label <text>', 'what the device is, for people', '')
-    .option('--contact <text>', 'whom to tell when something is wrong with it', '')
-    .option('--notes <text>', 'anything else', '')
-    .option('--mac-only', 'admit it by its MAC alone, if the site has auth.proof: mac-only', false)
+    .option('--label <text>', 'what the device is, for people', label)
+    .option('--contact <text>', 'whom to tell when something is wrong with it', label)
+    .option('--notes <text>', 'anything else')
+    .option('--mac-only', 'admit it by its MAC alone, if the site has auth.proof: mac-only')
+    .option('--no-mac-only', 'ask it for its certificate again')
     .description("note names and contacts in a site's registry; a certificate needs no registration")
-    .action(async (address: string, options: { config: string; label: string; contact: string; notes: string; macOnly: boolean }) => {
+    .addHelpText('after', '\nWhat is not given stays as it is.')
+    .action(async (address: string, options: RegisterOptions) => {
       await withRegistry({ config: options.config }, async (store) => {
-        const { label, contact, notes } = options;
         const before = (await store.getDevice(address)) ?? newRecord(address);
-        const proof = options.macOnly ? 'mac-only' : 'certificate';
-        await store.putDevice({ ...before, label, contact, notes, proof, updatedAt: Date.now() });
+        const { config: _, macOnly, ...given } = options;
+        const proof = macOnly === undefined ? before.proof : macOnly ? 'mac-only' : 'certificate';
+        await store.putDevice({ ...before, ...given, proof, updatedAt: Date.now() });
         result(address);
+        say(`${address} is registered at this site. Look at it: sekisho device show ${address} --config ${options.config}`);
       });
     });
 }
@@ -254,7 +273,7 @@ function noteIssued(directory: string, address: string, issued: { serial: string
 }
 
 function known(record: DeviceRecord | null, address: string): DeviceRecord {
-  if (record === null) throw new CommandError(`${address} is not registered here. The devices: sekisho device list …`, EXIT.failed);
+  if (record === null) throw new CommandError(`${address} is not registered here. Which ones are: sekisho device list, with the same --operator or --config.`);
   return record;
 }
 
@@ -268,4 +287,18 @@ function mac(text: string): string {
   } catch (error) {
     throw new InvalidArgumentError(error instanceof Error ? error.message : String(error));
   }
+}
+
+function rights(text: string): string[] {
+  try {
+    return parseRights(text.split(','));
+  } catch (error) {
+    throw new InvalidArgumentError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+/** As long as agent.yaml and the registries take it. */
+function label(text: string): string {
+  if (text.length > MAX_LABEL_CHARS) throw new InvalidArgumentError(`At most ${MAX_LABEL_CHARS} characters are allowed here.`);
+  return text;
 }

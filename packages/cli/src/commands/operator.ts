@@ -1,5 +1,6 @@
 import { Operator } from '@sekisho/auth';
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
+import { hostName } from '../config/site-schema.ts';
 import { result, say } from '../output.ts';
 
 /** `sekisho operator init`: the operator's keys, which stay off the sites. */
@@ -9,7 +10,7 @@ export function addOperatorCommands(program: Command): void {
     .command('init')
     .argument('<directory>', 'where to keep them')
     .option('--name <text>', 'the name of the operator, for people', 'main')
-    .option('--manager-name <dns-name>', 'the DNS name by which agents find managers', 'manager.example.com')
+    .option('--manager-name <dns-name>', 'the DNS name by which agents find managers', dnsName, 'manager.example.com')
     .description('make the keys and the CA that every certificate is signed with')
     .action(async (directory: string, options: { name: string; managerName: string }) => {
       const { settings } = await Operator.init(directory, options);
@@ -19,4 +20,10 @@ export function addOperatorCommands(program: Command): void {
       say(`Agents will look for managers at ${settings.managerName}.`);
       say(`Next: sekisho site init ./SITE --operator ${directory} --site SITE`);
     });
+}
+
+function dnsName(text: string): string {
+  const parsed = hostName().safeParse(text);
+  if (!parsed.success) throw new InvalidArgumentError(parsed.error.issues.map(({ message }) => message).join('; '));
+  return parsed.data;
 }

@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { MAX_RELAYS } from '@sekisho/wire';
 import { z } from 'zod';
 import { duration, size } from './quantities.ts';
 
@@ -10,7 +11,6 @@ import { duration, size } from './quantities.ts';
 const SITE_NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/u;
 const SERVER_NAME = /^[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?$/u;
 const HOST_NAME = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/iu;
-const MAX_RELAYS = 32;
 
 const port = () => z.int().min(1).max(65_535);
 const count = (max: number) => z.int().min(1).max(max);

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { stringify } from 'yaml';
+import { parseMac } from '@sekisho/wire';
+import { parseDocument, stringify } from 'yaml';
 import { CommandError } from '../exit-codes.ts';
 
 export interface AgentYamlInit {
@@ -33,18 +34,28 @@ export function agentYaml(init: AgentYamlInit): string {
   ].join('\n');
 }
 
-/** Puts a new certificate and key into an agent.yaml and leaves everything else, comments included, as it is. */
-export function renewedAgentYaml(path: string, proof: Pick<AgentYamlInit, 'certPem' | 'keyPem'>): string {
-  const text = readFileSync(path, 'utf8');
-  const block = (name: string, pem: string): [RegExp, string] => [
-    new RegExp(String.raw`^${name}: \|\n(?:  .*\n?)+`, 'mu'),
-    stringify({ [name]: pem }, { lineWidth: 0 }),
-  ];
-  let renewed = text;
-  for (const [pattern, replacement] of [block('certificate', proof.certPem), block('key', proof.keyPem)]) {
-    if (!pattern.test(renewed))
-      throw new CommandError(`${path} has no block that could be renewed (${pattern.source.slice(1, 12)}); write a new file with --out`);
-    renewed = renewed.replace(pattern, () => replacement);
+/**
+ * Puts a new certificate and key into an agent.yaml and leaves everything else, comments included, as it is.
+ * @throws CommandError when it is another device's, or has not the form that `device enroll` gave it
+ */
+export function renewedAgentYaml(path: string, init: Pick<AgentYamlInit, 'mac' | 'certPem' | 'keyPem'>): string {
+  let text = readFileSync(path, 'utf8');
+  const written: unknown = parseDocument(text, { prettyErrors: false }).get('mac');
+  if (macOf(written) !== init.mac)
+    throw new CommandError(`${path} is not the agent.yaml of ${init.mac}: name that one with --out, or a new file.`);
+  for (const [key, pem] of Object.entries({ certificate: init.certPem, key: init.keyPem })) {
+    const block = new RegExp(String.raw`^${key}: \|\r?\n(?:[ \t]+.*(?:\r?\n|$))+`, 'mu');
+    if (!block.test(text))
+      throw new CommandError(`${path} has no block "${key}: |" as \`device enroll\` writes it. Name a new file with --out and copy your own lines into it.`);
+    text = text.replace(block, () => stringify({ [key]: pem }, { lineWidth: 0 }));
   }
-  return renewed;
+  return text;
+}
+
+function macOf(value: unknown): string | undefined {
+  try {
+    return parseMac(String(value));
+  } catch {
+    return undefined;
+  }
 }

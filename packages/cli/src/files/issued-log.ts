@@ -1,5 +1,6 @@
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { CommandError } from '../exit-codes.ts';
 
 /** One certificate that the operator issued to a device. */
 export interface IssuedEntry {
@@ -29,9 +30,17 @@ export class IssuedLog {
     if (!existsSync(this.#path)) return [];
     return readFileSync(this.#path, 'utf8')
       .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => JSON.parse(line) as IssuedEntry)
+      .flatMap((line, index) => (line === '' ? [] : [this.#entry(line, index + 1)]))
       .filter((entry) => entry.mac === mac && Date.parse(entry.expiresAt) > nowMs)
       .map(({ serial }) => serial);
+  }
+
+  // An entry that cannot be read may be of the very certificate that must be revoked.
+  #entry(line: string, number: number): IssuedEntry {
+    try {
+      return JSON.parse(line) as IssuedEntry;
+    } catch {
+      throw new CommandError(`${this.#path}:${number} is damaged: restore it from a backup, or mend that line by hand.`);
+    }
   }
 }

@@ -40,7 +40,7 @@ export function machineFindings(site: Site, server: Server): Finding[] {
 
   const low = Object.entries(ports).filter(([, port]) => port < lowestFreePort());
   if (low.length > 0 && process.getuid?.() !== 0)
-    grave(`ports.${low[0]?.[0]} is ${low[0]?.[1]}: below ${lowestFreePort()} a process needs root or CAP_NET_BIND_SERVICE.`);
+    grave(`ports.${low[0]?.[0]} is ${low[0]?.[1]}: below ${lowestFreePort()} a process needs root or CAP_NET_BIND_SERVICE. Give it that, or choose a higher port.`);
   const backlog = kernelNumber('/proc/sys/net/core/somaxconn');
   if (backlog !== undefined && backlog < LISTEN_BACKLOG)
     warn(`net.core.somaxconn is ${backlog}: a burst of agents is refused. Set it to ${LISTEN_BACKLOG} or more.`);

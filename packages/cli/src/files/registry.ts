@@ -26,7 +26,7 @@ function openRegistry({ operator, config }: RegistryOptions): Promise<Store> {
   if (config !== undefined) return loadSite(config).openStore();
   const directory = operator ?? '';
   if (!existsSync(join(directory, 'operator.json')))
-    throw new CommandError(`${directory} is not an operator's directory: there is no operator.json in it.`);
+    throw new CommandError(`${directory} is not an operator's directory: there is no operator.json in it. Make one: sekisho operator init ${directory}`);
   return openStore({}, { url: `sqlite:${join(directory, 'registry.db')}`, site: 'operator' });
 }
 

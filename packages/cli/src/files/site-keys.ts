@@ -13,6 +13,9 @@ const TICKET_PUBLIC = 'ticket.pub.pem';
 const certificateFile = (role: ServerRole): string => `${role}.cert.pem`;
 const keyFile = (role: ServerRole): string => `${role}.key.pem`;
 
+/** The files that writeSiteKeys makes. */
+export const SITE_KEY_FILES: readonly string[] = [CA, TICKET_KEY, TICKET_PUBLIC, ...SERVER_ROLES.flatMap((role) => [certificateFile(role), keyFile(role)])];
+
 /** Writes what the operator issued for a site into a directory of its own. */
 export function writeSiteKeys(directory: string, issued: IssuedSite): void {
   makePrivateDirectory(directory);
@@ -53,6 +56,6 @@ function read(path: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {
-    throw new CommandError(`${path} cannot be read: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
+    throw new CommandError(`${path} cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)}). Bring it from where \`sekisho site init\` wrote it.`);
   }
 }

@@ -1,3 +1,5 @@
+import { stringify } from 'yaml';
+
 export interface SiteYamlInit {
   readonly site: string;
   readonly managerName: string;
@@ -8,11 +10,11 @@ export interface SiteYamlInit {
 
 /** The commented site.yaml that `site init` writes. */
 export function siteYaml({ site, managerName, servers, dev }: SiteYamlInit): string {
-  const rows = servers.map(({ name, address, roles }) => `  - { name: ${name}, address: ${address}, roles: [${roles.join(', ')}] }`);
+  const rows = servers.map(({ name, address, roles }) => `  - { name: ${name}, address: ${scalar(address)}, roles: [${roles.join(', ')}] }`);
   return `# Site ${site}: one file, the same on all its servers. docs/configuration.md explains every key;
 # \`sekisho check-config\` tells what is wrong with it and whether this machine can carry it.
-site: ${site}
-managerName: ${managerName}        # its A and AAAA records are the managers of all sites
+site: ${scalar(site)}
+managerName: ${scalar(managerName)}        # its A and AAAA records are the managers of all sites
 
 keys: keys                             # made by \`site init\`; a server needs only the files of its roles
 stateDir: state
@@ -43,4 +45,9 @@ ${
 }
 # metrics: { manager: 9460, relay: 9461, auth: 9462 }   # Prometheus, on loopback
 `;
+}
+
+/** A text as YAML, quoted where it would be something else: the site 2024, the address ::1 between braces. */
+function scalar(text: string): string {
+  return text.includes(':') ? `'${text}'` : stringify(text).trimEnd();
 }

@@ -51,7 +51,7 @@ export class Site {
     throw new CommandError(
       name === undefined
         ? `No server of ${this.file} has an address of this machine; it has ${known}. Say which one this is: --server NAME`
-        : `${this.file} has no server ${name}; it has ${known}.`,
+        : `${this.file} has no server ${name}; it has ${known}. Say one of these: --server NAME`,
       EXIT.usage,
     );
   }
