@@ -66,13 +66,13 @@ async function chapters(mesh: Mesh, smtp: SmtpLedger, pop3Port: number): Promise
   const agent = await story.step('a device is enrolled', async () => {
     const value = await mesh.startAgent({ mac: MAC, forward: [`127.0.0.1:${smtp.port}/smtp`, `127.0.0.1:${pop3Port}/pop3`] });
     const [lease] = await value.waitForEvents('lease', 1);
-    return { value, words: `${MAC} has proved its key; manager ${String(lease?.['manager'])} leased it relay ${String(lease?.['relay'])}` };
+    return { value, words: `${MAC} has proved its key; manager ${String(lease?.['manager'])} leased it relay ${String((lease?.['relays'] as string[] | undefined)?.[0])}` };
   });
 
   const [smtpPort = 0, fetchPort = 0] = agent.ports;
   await story.step('a mail goes out through the relay', async () => {
     const session = await sendOne(agent, smtpPort, 'first');
-    expectRoute(session, 'relay');
+    expectRoute(session, 'relayed');
     await smtp.waitForMessages(1);
     return { value: undefined, words: `carried by relay ${String(session['relay'])}, session ${String(session['session']).slice(0, 8)}` };
   });
@@ -110,7 +110,7 @@ async function failures(site: MeshSite, agent: MeshAgent, port: number): Promise
     const started = performance.now();
     const session = await sendOne(agent, port, 'after');
     const ms = Math.round(performance.now() - started);
-    if (session['route'] !== 'relay' || session['relay'] === before)
+    if (session['route'] !== 'relayed' || session['relay'] === before)
       throw new Error(`it went ${String(session['route'])} by ${String(session['relay'])}`);
     await site.startRole(before, 'relay');
     return { value: undefined, words: `${before} is dead; ${String(session['relay'])} carried the next one in ${ms} ms` };
@@ -139,7 +139,7 @@ async function failures(site: MeshSite, agent: MeshAgent, port: number): Promise
     for (;;) {
       const session = await sendOne(agent, port, 'back');
       const seconds = ((performance.now() - started) / 1000).toFixed(1);
-      if (session['route'] === 'relay') return { value: undefined, words: `relayed again ${seconds} s after they were back` };
+      if (session['route'] === 'relayed') return { value: undefined, words: `relayed again ${seconds} s after they were back` };
       if (performance.now() - started > 20_000) throw new Error('mail still goes direct 20 s after the managers returned');
       await sleep(200);
     }
