@@ -153,6 +153,20 @@ describe('sessions', () => {
     expect(await agent.session({ host: 'rebind.example', port: destination.port }).answer).toBe('DESTINATION_ADDRESS');
   });
 
+  test('a relay whose DNS is dead says so, until it answers again', async () => {
+    const dns = await startDnsServer({ zone: { 'mail.example': { a: ['10.0.0.1'] } } });
+    rig.defer(() => dns.stop());
+    dns.mode = 'servfail';
+    const worker = await rig.worker({ dnsServers: [dns.server] });
+    const agent = await rig.admitted(worker);
+    const sessions = Array.from({ length: 5 }, (_, index) => agent.session({ host: `mail${index}.example`, port: 25 }));
+    for (const session of sessions) expect(await session.answer).toBe('DNS_FAILED');
+    await expect.poll(() => worker.report().unable).toBe('destination DNS dead');
+    dns.mode = 'answer';
+    // No session is needed for that: nobody would send one to a relay that is unable.
+    await expect.poll(() => worker.report().unable, { timeout: 10_000 }).toBeUndefined();
+  });
+
   test('a preamble that is none', async () => {
     const { agent } = await rig.path(echo);
     const connect = { type: 'connect', session: Buffer.alloc(16), protocol: 0, host: 'x.example', port: 25, client: 'x' } as const;

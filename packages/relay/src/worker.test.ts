@@ -106,6 +106,37 @@ describe('a session', () => {
     expect(sha256(Buffer.concat(chunks))).toBe(sha256(Buffer.concat(pieces)));
   }, 30_000);
 
+  test('FIN does not overtake what the destination has not read yet', async () => {
+    const { destination, worker, agent } = await rig.path((socket) => socket.pause());
+    // How much fits between an agent and a destination that does not read: buffers of the kernel, and a window.
+    const filling = agent.session({ port: destination.port });
+    expect(await filling.answer).toBe('connected');
+    void filling.send(Buffer.alloc(25 * MEGABYTE));
+    const ledger = new Ledger(worker);
+    let last = -1;
+    await expect
+      .poll(() => {
+        const isStill = last === ledger.bytesUp;
+        last = ledger.bytesUp;
+        ledger.take();
+        return isStill && last > 0 && last === ledger.bytesUp;
+      }, { ...PATIENCE, interval: 200 })
+      .toBe(true);
+    // A little less: the last of it is held by the relay when FIN comes.
+    const mail = randomBytes(ledger.bytesUp - 64 * 1024);
+    const connected = destination.next();
+    const session = agent.session({ port: destination.port });
+    expect(await session.answer).toBe('connected');
+    const socket = await connected;
+    await session.send(mail);
+    session.end();
+    await sleep(300);
+    const chunks = collect(socket);
+    socket.resume();
+    await once(socket, 'end');
+    expect(sha256(Buffer.concat(chunks))).toBe(sha256(mail));
+  }, 30_000);
+
   test('bytes before the destination is connected are borne with', async () => {
     const { destination, agent } = await rig.path(echo);
     const session = agent.session({ port: destination.port, early: Buffer.from('too early') });
@@ -195,7 +226,7 @@ describe('resets', () => {
 
   test('the last words of a destination reach the client although it closes the door', async () => {
     // It closes without reading what the client still sends, which the kernel answers with a reset.
-    const { destination, agent } = await rig.path((socket) => socket.end('421 too busy\r\n', () => socket.destroy()));
+    const { destination, worker, agent } = await rig.path((socket) => socket.end('421 too busy\r\n', () => socket.destroy()));
     const session = agent.session({ port: destination.port, reading: false });
     expect(await session.answer).toBe('connected');
     for (let index = 0; index < 20; index += 1) {
@@ -203,9 +234,12 @@ describe('resets', () => {
       await sleep(5);
     }
     session.read();
-    session.end();
     expect(await session.over).toBe('end');
     expect(session.received.toString()).toBe('421 too busy\r\n');
+    expect(session.wasReset).toBe(false);
+    session.end();
+    const ledger = new Ledger(worker);
+    await expect.poll(() => (ledger.take(), ledger.outcomes)).toEqual({ server_reset: 1 });
   });
 
   test('a session that nobody uses is ended', async () => {

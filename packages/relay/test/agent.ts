@@ -114,6 +114,8 @@ export class TestSession {
   acked = false;
   /** `end`, `reset`, or undefined while it is open. */
   ended: 'end' | 'reset' | undefined;
+  /** Even after its end: what a client has not read yet is lost then. */
+  wasReset = false;
   readonly #reader = new FrameReader(['connected', 'refuse']);
   readonly #answer = Promise.withResolvers<string>();
   readonly #over = Promise.withResolvers<'end' | 'reset'>();
@@ -195,6 +197,7 @@ export class TestSession {
 
   #end(how: 'end' | 'reset'): void {
     this.ended ??= how;
+    this.wasReset ||= how === 'reset';
     this.#answer.resolve('reset');
     this.#over.resolve(how);
     this.#onDrain?.();

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { Splice, type SpliceEnd, type SpliceOwner } from '@sekisho/channel';
+import { printable } from '@sekisho/telemetry';
 import {
   encodeFrame,
   FrameReader,
@@ -139,8 +140,7 @@ export class Session implements MuxStreamHandler, RaceHandler, SpliceOwner, Swee
     this.#move('streaming');
     this.#idleTicks = ticksOf(this.#context.deadlines.idleMs[rightOf(this.#protocol)]);
     this.#touch();
-    if (this.#context.proxyTo.has(`${connect.host.toLowerCase()}:${connect.port}`))
-      socket.write(proxyHeader(connect, address));
+    if (this.#context.proxyTo.has(destinationOf(connect))) socket.write(proxyHeader(connect, address));
     this.#stream.write(encodeFrame({ type: 'connected', address: this.#address, connectMs: this.#connectMs }));
     this.#splice = new Splice({ stream: this.#stream, socket, owner: this });
     this.#splice.start(this.#early);
@@ -275,8 +275,8 @@ export class Session implements MuxStreamHandler, RaceHandler, SpliceOwner, Swee
         event: 'session',
         session: connect?.session.toString('hex'),
         device: this.#device.admission?.mac,
-        client: connect?.client,
-        destination: connect === undefined ? undefined : `${connect.host}:${connect.port}`,
+        client: connect === undefined ? undefined : printable(connect.client),
+        destination: connect === undefined ? undefined : printable(destinationOf(connect)),
         protocol: this.#protocol,
         address: this.#address === '' ? undefined : this.#address,
         bytesUp: this.#bytesUp,
@@ -292,6 +292,11 @@ export class Session implements MuxStreamHandler, RaceHandler, SpliceOwner, Swee
 }
 
 const EMPTY = Buffer.alloc(0);
+
+/** As it is written in the configuration: `mail.example.com:25`, `[2001:db8::25]:25`. */
+function destinationOf({ host, port }: Message<'connect'>): string {
+  return host.includes(':') ? `[${host.toLowerCase()}]:${port}` : `${host.toLowerCase()}:${port}`;
+}
 
 function proxyHeader(connect: Message<'connect'>, address: IpAddress): Buffer {
   return encodeProxyV2({

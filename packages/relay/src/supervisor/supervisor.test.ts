@@ -42,10 +42,10 @@ async function destination(): Promise<TestDestination> {
   return server;
 }
 
-async function agentAt(relay: RelaySupervisor): Promise<TestAgent> {
-  const agent = await TestAgent.connect(device, relay.status().port);
+async function agentAt(relay: RelaySupervisor, as = device): Promise<TestAgent> {
+  const agent = await TestAgent.connect(as, relay.status().port);
   cleanUps.push(() => agent.close());
-  expect(await agent.show(site.ticket(device))).toBe('admit');
+  expect(await agent.show(site.ticket(as))).toBe('admit');
   return agent;
 }
 
@@ -113,7 +113,8 @@ test('a worker that is killed takes only its own sessions with it, and is replac
   const server = await destination();
   const { relay, metrics } = await start({ ports: [server.port] });
   // Enough that each worker has some: of twelve, all at one worker is one time in two thousand.
-  const agents = await Promise.all(Array.from({ length: 12 }, () => agentAt(relay)));
+  const macs = Array.from({ length: 12 }, (_, index) => `02:00:5e:10:01:${index.toString(16).padStart(2, '0')}`);
+  const agents = await Promise.all(macs.map(async (mac) => agentAt(relay, await site.device(mac))));
   const sessions = agents.map((agent) => agent.session({ port: server.port }));
   for (const session of sessions) expect(await session.answer).toBe('connected');
   const [victim] = relay.status().pids;
@@ -132,6 +133,18 @@ test('a worker that is killed takes only its own sessions with it, and is replac
   expect(await metrics.text()).toContain('sekisho_relay_worker_restarts_total 1');
   const later = (await agentAt(relay)).session({ port: server.port });
   expect(await later.answer).toBe('connected');
+});
+
+test('a signal to the whole group is left to the supervisor', async () => {
+  const server = await destination();
+  const { relay } = await start({ ports: [server.port], workers: 1 });
+  const session = (await agentAt(relay)).session({ port: server.port });
+  expect(await session.answer).toBe('connected');
+  const [pid] = relay.status().pids;
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.kill(pid!, signal);
+  session.stream.write(Buffer.from('still here'));
+  await expect.poll(() => session.received.toString(), PATIENCE).toBe('still here');
+  expect(relay.status().pids).toEqual([pid]);
 });
 
 test('a worker that hangs is killed and replaced', async () => {
