@@ -8,8 +8,7 @@ import { type ProcessResult, runProcess, startProcess, type TestProcess, waitFor
 import { makeTempDir, type TempDir } from './temp-dir.ts';
 
 const root = join(import.meta.dirname, '../..');
-/** The command as a user of a checkout runs it; SEKISHO_BIN makes every test use a built bundle instead. */
-const COMMAND = process.env['SEKISHO_BIN'] ?? join(root, 'packages/cli/bin/sekisho.js');
+const CHECKOUT = join(root, 'packages/cli/bin/sekisho.js');
 const NODE = join(root, 'node_modules/.bin/node');
 export const MANAGER_NAME = 'manager.sekisho.test';
 
@@ -37,20 +36,30 @@ export interface MeshAgentInit {
   readonly settings?: Readonly<Record<string, unknown>>;
 }
 
-/** Runs the command to its end. */
-export function sekisho(...args: string[]): Promise<ProcessResult> {
-  return runProcess({ command: NODE, args: [COMMAND, ...args] });
-}
+/** The `sekisho` command, of this checkout or of a built bundle. */
+export class Sekisho {
+  readonly #file: string;
 
-async function mustRun(...args: string[]): Promise<string> {
-  const { code, output, stdout } = await sekisho(...args);
-  if (code !== 0) throw new Error(`sekisho ${args.join(' ')} ended with ${code}:\n${output}`);
-  return stdout.toString();
-}
+  constructor(file = CHECKOUT) {
+    this.#file = file;
+  }
 
-function startSekisho(...args: string[]): Promise<TestProcess> {
-  // A group of its own, so that a relay can be killed together with its workers, as when a machine dies.
-  return startProcess({ command: NODE, args: [COMMAND, ...args], ownGroup: true });
+  /** Runs a command to its end, whatever its exit code. */
+  run(...args: string[]): Promise<ProcessResult> {
+    return runProcess({ command: NODE, args: [this.#file, ...args] });
+  }
+
+  /** Runs a command that must succeed, and returns its standard output. */
+  async mustRun(...args: string[]): Promise<string> {
+    const { code, output, stdout } = await this.run(...args);
+    if (code !== 0) throw new Error(`sekisho ${args.join(' ')} ended with ${code}:\n${output}`);
+    return stdout.toString();
+  }
+
+  start(...args: string[]): Promise<TestProcess> {
+    // A group of its own, so that a relay can be killed together with its workers, as when a machine dies.
+    return startProcess({ command: NODE, args: [this.#file, ...args], ownGroup: true });
+  }
 }
 
 function setKeys(file: string, settings: Readonly<Record<string, unknown>>): void {
@@ -65,9 +74,14 @@ export class MeshSite {
   readonly file: string;
   readonly servers: readonly MeshServer[];
   readonly ports: Readonly<Record<'manager' | 'relay' | 'relayControl' | 'auth', number>>;
+  readonly #sekisho: Sekisho;
   readonly #processes = new Map<string, TestProcess>();
 
-  constructor(init: { name: string; file: string; servers: readonly MeshServer[]; ports: MeshSite['ports'] }) {
+  constructor(
+    components: { sekisho: Sekisho },
+    init: { name: string; file: string; servers: readonly MeshServer[]; ports: MeshSite['ports'] },
+  ) {
+    this.#sekisho = components.sekisho;
     this.name = init.name;
     this.file = init.file;
     this.servers = init.servers;
@@ -82,7 +96,7 @@ export class MeshSite {
   }
 
   async startRole(server: string, role: MeshRole): Promise<TestProcess> {
-    const child = await startSekisho(role, '--config', this.file, '--server', server);
+    const child = await this.#sekisho.start(role, '--config', this.file, '--server', server);
     this.#processes.set(`${server}/${role}`, child);
     const { address } = this.server(server);
     await Promise.race([
@@ -117,7 +131,7 @@ export class MeshSite {
 
   /** What `sekisho status --json` says. */
   async status(): Promise<Record<string, unknown>> {
-    return JSON.parse(await mustRun('status', '--config', this.file, '--json')) as Record<string, unknown>;
+    return JSON.parse(await this.#sekisho.mustRun('status', '--config', this.file, '--json')) as Record<string, unknown>;
   }
 
   async stop(): Promise<void> {
@@ -170,21 +184,24 @@ export class Mesh {
   readonly directory: string;
   readonly dns: DnsServer;
   readonly managerPort: number;
+  readonly sekisho: Sekisho;
   readonly #temp: TempDir;
   readonly #sites: MeshSite[] = [];
   readonly #agents: MeshAgent[] = [];
 
-  private constructor(init: { temp: TempDir; dns: DnsServer; managerPort: number }) {
+  private constructor(init: { temp: TempDir; dns: DnsServer; managerPort: number; sekisho: Sekisho }) {
+    this.sekisho = init.sekisho;
     this.#temp = init.temp;
     this.directory = init.temp.path;
     this.dns = init.dns;
     this.managerPort = init.managerPort;
   }
 
-  static async create(): Promise<Mesh> {
+  /** @param init `command`: a built bundle instead of the checkout's command */
+  static async create(init: { readonly command?: string } = {}): Promise<Mesh> {
     const temp = await makeTempDir('mesh');
-    const mesh = new Mesh({ temp, dns: await startDnsServer(), managerPort: await freePort() });
-    await mustRun('operator', 'init', mesh.operator, '--manager-name', MANAGER_NAME);
+    const mesh = new Mesh({ temp, dns: await startDnsServer(), managerPort: await freePort(), sekisho: new Sekisho(init.command) });
+    await mesh.sekisho.mustRun('operator', 'init', mesh.operator, '--manager-name', MANAGER_NAME);
     return mesh;
   }
 
@@ -199,7 +216,7 @@ export class Mesh {
   /** Makes a site; nothing of it runs yet, and it is not in DNS. */
   async addSite(init: MeshSiteInit): Promise<MeshSite> {
     const directory = join(this.directory, init.name);
-    await mustRun('site', 'init', directory, '--operator', this.operator, '--site', init.name, '--dev');
+    await this.sekisho.mustRun('site', 'init', directory, '--operator', this.operator, '--site', init.name, '--dev');
     const ports = {
       manager: this.managerPort,
       relay: await freePort(),
@@ -208,7 +225,7 @@ export class Mesh {
     };
     const file = join(directory, 'site.yaml');
     setKeys(file, { ports, servers: init.servers, 'relay.workers': 1, 'relay.dns.servers': [this.dnsServer], ...init.settings });
-    const site = new MeshSite({ name: init.name, file, servers: init.servers, ports });
+    const site = new MeshSite({ sekisho: this.sekisho }, { name: init.name, file, servers: init.servers, ports });
     this.#sites.push(site);
     return site;
   }
@@ -222,7 +239,7 @@ export class Mesh {
   async enroll(mac: string, ...options: string[]): Promise<string> {
     mkdirSync(join(this.directory, 'agents'), { recursive: true });
     const file = join(this.directory, 'agents', `${mac.replaceAll(':', '')}.yaml`);
-    await mustRun('device', 'enroll', mac, '--operator', this.operator, '--out', file, ...options);
+    await this.sekisho.mustRun('device', 'enroll', mac, '--operator', this.operator, '--out', file, ...options);
     return file;
   }
 
@@ -242,7 +259,7 @@ export class Mesh {
       ports.push(port);
       forwards.push('--forward', `127.0.0.1:${port}=${destination}`);
     }
-    const child = await startSekisho('agent', '--config', file, ...forwards);
+    const child = await this.sekisho.start('agent', '--config', file, ...forwards);
     const agent = new MeshAgent({ process: child, file, ports });
     this.#agents.push(agent);
     await Promise.race([
