@@ -10,8 +10,8 @@ import { dnsServer, hostName, logSchema } from './site-schema.ts';
 
 const FORWARD = /^(?:(?<listenHost>\[[0-9a-f:.]+\]|[\d.]+):)?(?<listenPort>\d{1,5})=(?<host>\[[0-9a-f:.]+\]|[a-z0-9._-]+):(?<port>\d{1,5})(?:\/(?<protocol>[a-z0-9]+))?$/iu;
 
-const certificate = () => z.string().refine((text) => readable(() => new X509Certificate(text)), pemNeeded('CERTIFICATE'));
-const privateKey = () => z.string().refine((text) => readable(() => createPrivateKey(text)), pemNeeded('PRIVATE KEY'));
+const certificate = () => z.string().refine((text) => readable(() => new X509Certificate(text)), { message: pemNeeded('CERTIFICATE'), abort: true });
+const privateKey = () => z.string().refine((text) => readable(() => createPrivateKey(text)), { message: pemNeeded('PRIVATE KEY'), abort: true });
 
 function pemNeeded(label: string): string {
   return `cannot be read: a PEM block is needed here, from -----BEGIN ${label}----- to -----END ${label}-----, as \`sekisho device enroll\` writes it`;

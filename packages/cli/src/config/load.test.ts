@@ -36,6 +36,7 @@ test.each([
   ['an unknown key at the top', 'name: a\n\nrelai: 5\n', 3, 'relai', /no such key/u],
   ['a key that objects have by themselves', 'name: a\n__proto__: { maxSessions: 5 }\n', 2, '__proto__', /no such key/u],
   ['a wrong type', 'name: a\nrelay:\n  maxSessions: many\n', 3, 'relay.maxSessions', /expected number, received string/u],
+  ['a text that YAML takes for something else', 'name: 02005e100001\n', 1, 'name', /expected string, received .*; put it in quotes$/u],
   ['a single value for a section', 'name: a\nrelay: 5\n', 2, 'relay', /expected object, received number/u],
   ['out of range', 'name: a\nrelay:\n  # so many\n  maxSessions: 1001\n', 4, 'relay.maxSessions', /<=1000/u],
   ['a duration out of range', 'name: a\nrelay:\n  timeout: 2m\n', 3, 'relay.timeout', /^must be from 1ms to 1m$/u],

@@ -152,7 +152,9 @@ function explain(issue: z.core.$ZodIssue): Explained[] {
   if (issue.code === 'invalid_union') return explainUnion(issue);
   if (issue.code === 'invalid_type' && issue.input === undefined && issue.message.includes('received undefined'))
     return [{ path: issue.path, message: `is missing: ${issue.expected} expected` }];
-  return [{ path: issue.path, message: issue.message }];
+  // YAML takes 02005e100001 for a number.
+  const quotes = issue.code === 'invalid_type' && issue.expected === 'string' && /received (?:number|boolean|null|Infinity)$/u.test(issue.message);
+  return [{ path: issue.path, message: quotes ? `${issue.message}; put it in quotes` : issue.message }];
 }
 
 /** Of a union, the alternative whose form the value has is the one that was meant; else all of them are named. */

@@ -15,10 +15,16 @@ const HOST_NAME = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-
 const port = () => z.int().min(1).max(65_535);
 const count = (max: number) => z.int().min(1).max(max);
 const serverName = () => z.string().regex(SERVER_NAME, 'a name is 1 to 63 of a-z, 0-9, "." and "-"');
+const serverNameOrAddress = () =>
+  z.string().refine((text) => SERVER_NAME.test(text) || isIP(text) !== 0, {
+    message: 'the name or the address of a server is needed here',
+    // Whether there is such a server is asked next, and would be asked in vain.
+    abort: true,
+  }).transform(canonical);
 const address = () =>
   z.string().refine((text) => isIP(text) !== 0 && !text.includes('%'), 'an IP address is needed here, such as 192.0.2.11 or 2001:db8::11');
 const serverAddress = () =>
-  address().refine((text) => !/^[0:.]+$/u.test(text), 'nobody can reach a server at this address; enter the one that others use');
+  address().refine((text) => !/^[0:.]+$/u.test(text), 'nobody can reach a server at this address; enter the one that others use').transform(canonical);
 const cidr = () =>
   z.string().refine((text) => isCidr(text), 'a network is needed here, such as 10.0.0.0/8 or 2001:db8::/32');
 const hostPort = () =>
@@ -48,9 +54,9 @@ function isPort(number: number): boolean {
   return number >= 1 && number <= 65_535;
 }
 
-/** One spelling for each address. */
-function canonical(address: string): string {
-  return isIP(address) === 6 ? new URL(`http://[${address}]`).hostname.slice(1, -1) : address;
+/** One spelling for each address, so that two are the same when their texts are. */
+function canonical(text: string): string {
+  return isIP(text) === 6 ? new URL(`http://[${text}]`).hostname.slice(1, -1) : text;
 }
 
 const server = z.strictObject({
@@ -74,7 +80,7 @@ const table = z.strictObject({
     description: 'How a relay is chosen. `least-load`: the lowest load per weight. `weighted`: turns by weight alone.',
   }),
   relays: z
-    .array(z.union([serverName(), z.strictObject({ relay: serverName(), weight: count(1000).default(1) })]))
+    .array(z.union([serverNameOrAddress(), z.strictObject({ relay: serverNameOrAddress(), weight: count(1000).default(1) })]))
     .max(1000)
     .default([])
     .meta({
@@ -219,7 +225,7 @@ function contradictions(config: Refined, context: z.RefinementCtx): void {
   const problem = (path: (string | number)[], message: string): void => context.addIssue({ code: 'custom', path, message });
   config.servers.forEach((server, index) => {
     for (const key of ['name', 'address'] as const) {
-      const first = config.servers.findIndex((other) => canonical(other[key]) === canonical(server[key]));
+      const first = config.servers.findIndex((other) => other[key] === server[key]);
       if (first < index)
         problem(['servers', index, key], `${server[key]} is already the ${key} of servers.${first}; each server needs its own`);
     }
@@ -233,7 +239,7 @@ function contradictions(config: Refined, context: z.RefinementCtx): void {
   if (relays.length > MAX_RELAYS) problem(['servers'], `${relays.length} relays; a site has at most ${MAX_RELAYS}. Make two sites of it`);
   config.table.relays.forEach((entry, index) => {
     const wanted = typeof entry === 'string' ? entry : entry.relay;
-    if (!relays.some(({ name, address }) => name === wanted || canonical(address) === canonical(wanted)))
+    if (!relays.some(({ name, address }) => name === wanted || address === wanted))
       problem(['table', 'relays', index], `${wanted} is no server with the role relay; those are ${names(relays)}`);
   });
   const seen = new Map<number, string>();
