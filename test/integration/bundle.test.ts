@@ -19,7 +19,7 @@ let agent: MeshAgent;
 beforeAll(async () => {
   temp = await makeTempDir('bundle');
   const built = await runProcess({ command: 'npm', args: ['run', 'build'], cwd: root });
-  expect(built.code, built.output).toBe(0);
+  if (built.code !== 0) throw new Error(`npm run build failed:\n${built.output}`);
   const deployed = join(temp.path, 'deployed');
   mkdirSync(deployed);
   for (const file of readdirSync(join(root, 'dist'))) copyFileSync(join(root, 'dist', file), join(deployed, file));
