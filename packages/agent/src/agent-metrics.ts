@@ -23,6 +23,9 @@ export type Outcome = (typeof OUTCOMES)[number];
 export const SESSION_STATES = ['deciding', 'connecting', 'streaming'] as const;
 export type SessionState = (typeof SESSION_STATES)[number];
 
+/** Why a connection to a relay ended. */
+const RELAY_FAILURES = MANAGER_FAILURES.filter((cause) => cause !== 'absent');
+
 /** What is exported, in one place. `read` is asked at each export. */
 export function agentMetrics(
   metrics: Metrics,
@@ -31,6 +34,8 @@ export function agentMetrics(
     managers(state: 'alive' | 'dead'): number;
     leaseIsValid(): boolean;
     isDirect(): boolean;
+    /** Milliseconds since 1970. */
+    certificateExpiresAtMs(): number;
   },
 ) {
   metrics.gauge(
@@ -50,6 +55,10 @@ export function agentMetrics(
   );
   metrics.gauge({ name: 'sekisho_agent_direct', help: '1 while new clients are connected directly.' }, (gauge) =>
     gauge.set({}, read.isDirect() ? 1 : 0),
+  );
+  metrics.gauge(
+    { name: 'sekisho_agent_certificate_expires_timestamp_seconds', help: "When the device's own certificate expires." },
+    (gauge) => gauge.set({}, read.certificateExpiresAtMs() / 1000),
   );
   const refusalCodes = Object.keys(REFUSALS) as RefusalCode[];
   return {
@@ -72,6 +81,11 @@ export function agentMetrics(
       name: 'sekisho_agent_manager_failures_total',
       help: 'Attempts at managers and connections to them that failed. tls and identity: somebody else answered.',
       labels: { cause: MANAGER_FAILURES },
+    }),
+    relayFailures: metrics.counter({
+      name: 'sekisho_agent_relay_failures_total',
+      help: 'Connections to relays that could not be made or were lost. tls and identity: somebody else answered.',
+      labels: { cause: RELAY_FAILURES },
     }),
     races: metrics.counter({
       name: 'sekisho_agent_relay_races_total',

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { secureContext } from '@sekisho/channel';
 import type { Logger, Metrics } from '@sekisho/telemetry';
 import { macBytes, PROTOCOL_VERSIONS } from '@sekisho/wire';
@@ -94,15 +95,17 @@ export class Agent {
     this.#clock = clock;
     const limits: AgentLimits = { ...DEFAULT_LIMITS, ...settings.limits };
     const context = secureContext(settings.credentials);
+    const certificateExpiresAtMs = Date.parse(new X509Certificate(settings.credentials.certPem).validTo);
     this.#metrics = agentMetrics(components.metrics, {
       sessions: (state) => this.#count(state),
       managers: (state) => this.#steering.status(clock.now()).managers.filter((manager) => manager.state === state).length,
       leaseIsValid: () => this.#steering.lease(clock.now()) !== undefined,
       isDirect: () => this.#mode === 'direct',
+      certificateExpiresAtMs: () => certificateExpiresAtMs,
     });
     this.#steering = new Steering({ random }, steeringInit(settings, this.#timings));
     this.#pool = new RelayPool(
-      { clock, random, log, context, onTrouble: () => this.#managers.renewSoon(), onChange: () => this.#reconsider() },
+      { clock, random, log, context, metrics: this.#metrics, onTrouble: () => this.#managers.renewSoon(), onChange: () => this.#reconsider() },
       { ...this.#timings, ...limits },
     );
     this.#managers = new ManagerClient(

@@ -175,7 +175,8 @@ export class ControlSession {
   }
 }
 
-const FAILURE_OF: Readonly<Record<ChannelError['code'], ManagerFailure>> = {
+/** How the end of a connection is counted. */
+export const FAILURE_OF = {
   TIMEOUT: 'silent',
   UNREACHABLE: 'unreachable',
   ABORTED: 'closed',
@@ -184,4 +185,4 @@ const FAILURE_OF: Readonly<Record<ChannelError['code'], ManagerFailure>> = {
   PROTOCOL: 'protocol',
   BUSY: 'silent',
   CLOSED: 'closed',
-};
+} as const satisfies Readonly<Record<ChannelError['code'], ManagerFailure>>;

@@ -1,7 +1,9 @@
 import type { SecureContext } from 'node:tls';
 import { type Logger, printable } from '@sekisho/telemetry';
 import type { Message, RelayAddress } from '@sekisho/wire';
+import type { AgentMetrics } from './agent-metrics.ts';
 import type { Clock } from './clock.ts';
+import { FAILURE_OF } from './control-session.ts';
 import type { Lease } from './lease-state.ts';
 import { LinkHealth } from './link-health.ts';
 import { type LinkEnd, RelayLink } from './relay-link.ts';
@@ -13,6 +15,7 @@ export interface RelayPoolComponents {
   readonly random: () => number;
   readonly log: Logger;
   readonly context: SecureContext;
+  readonly metrics: Pick<AgentMetrics, 'relayFailures'>;
   /** A relay of the lease cannot be used: another one is wanted. */
   readonly onTrouble: () => void;
   /** The state of a link changed. */
@@ -211,8 +214,9 @@ export class RelayPool {
     this.#retired.delete(link);
     if (entry.link !== link) return;
     entry.link = undefined;
-    const { clock, log, onChange, onTrouble } = this.#components;
+    const { clock, log, metrics, onChange, onTrouble } = this.#components;
     const now = clock.now();
+    metrics.relayFailures.inc({ cause: end.refused === undefined ? FAILURE_OF[end.error.code] : 'refused' });
     const wasGood = end.wasAdmitted && now - entry.admittedAtMs >= SHORT_LIFE_MS && end.refused === undefined;
     log.warn(
       {

@@ -1,0 +1,74 @@
+import { expect, test } from 'vitest';
+import { ManagerSet } from './manager-set.ts';
+import { seeded } from './testing/virtual-mesh.ts';
+
+const make = (...addresses: string[]): ManagerSet => {
+  const set = new ManagerSet({ random: seeded(1) }, { retry: { firstMs: 1000, maxMs: 60_000 } });
+  set.update(addresses);
+  return set;
+};
+
+test('the order is random: each is first in its share of the time', () => {
+  const set = make('a', 'b', 'c');
+  const firsts = new Map<string, number>();
+  for (let i = 0; i < 3000; i += 1) {
+    const [first] = set.candidates(0);
+    firsts.set(first!, (firsts.get(first!) ?? 0) + 1);
+  }
+  for (const count of firsts.values()) expect(count).toBeGreaterThan(850);
+  expect(firsts.size).toBe(3);
+});
+
+test('a dead one comes last, and only when its pause is over', () => {
+  const set = make('a', 'b', 'c');
+  set.failed('a', 0, 'silent');
+  for (let i = 0; i < 20; i += 1) expect(set.candidates(0).sort()).toEqual(['b', 'c']);
+  for (let i = 0; i < 20; i += 1) expect(set.candidates(1000).at(-1)).toBe('a');
+});
+
+test('pauses grow, with jitter, up to the limit', () => {
+  const set = make('a');
+  const pauses: number[] = [];
+  for (let i = 0; i < 12; i += 1) {
+    set.failed('a', 0, 'silent');
+    pauses.push(set.nextRetryAtMs(() => false));
+  }
+  for (const [i, pause] of pauses.entries()) {
+    const full = Math.min(1000 * 2 ** i, 60_000);
+    expect(pause).toBeGreaterThanOrEqual(full / 2);
+    expect(pause).toBeLessThanOrEqual(full);
+  }
+  expect(new Set(pauses.slice(6)).size).toBeGreaterThan(3);
+});
+
+test('alive again after two good answers to probes, or one lease', () => {
+  const set = make('a', 'b');
+  set.failed('a', 0, 'silent');
+  set.good('a', 1000);
+  expect(set.isAlive('a')).toBe(false);
+  expect(set.candidates(1000)).toEqual(['b']);
+  set.good('a', 2000);
+  expect(set.isAlive('a')).toBe(true);
+  set.failed('b', 0, 'silent');
+  set.leased('b');
+  expect(set.isAlive('b')).toBe(true);
+});
+
+test('a failure between two good answers starts over', () => {
+  const set = make('a', 'b');
+  set.failed('a', 0, 'silent');
+  set.good('a', 1000);
+  set.failed('a', 2000, 'silent');
+  set.good('a', 5000);
+  expect(set.isAlive('a')).toBe(false);
+});
+
+test('what leaves the zone is forgotten', () => {
+  const set = make('a', 'b');
+  set.failed('a', 0, 'absent');
+  expect(set.someAbsent).toBe(true);
+  set.update(['b']);
+  expect(set.someAbsent).toBe(false);
+  set.failed('a', 0, 'silent');
+  expect(set.candidates(1e9)).toEqual(['b']);
+});

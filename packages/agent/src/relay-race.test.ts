@@ -1,0 +1,108 @@
+import fc from 'fast-check';
+import { REFUSALS, type RefusalCode } from '@sekisho/wire';
+import { expect, test } from 'vitest';
+import { RelayRace } from './relay-race.ts';
+
+const make = (relays = 2): RelayRace => new RelayRace({ relays, startedAtMs: 0, ackTimeoutMs: 300, deadlineMs: 5000 });
+
+/** Every relay to be opened at this time. */
+function steps(race: RelayRace, nowMs: number): number[] {
+  const opened: number[] = [];
+  for (let relay = race.step(nowMs); relay !== undefined; relay = race.step(nowMs)) opened.push(relay);
+  return opened;
+}
+
+test('an acknowledged session is not raced, however long the destination takes', () => {
+  const race = make();
+  expect(steps(race, 0)).toEqual([0]);
+  race.acked(0);
+  expect(steps(race, 4999)).toEqual([]);
+  race.connected(0);
+  expect(race.verdict).toEqual({ kind: 'connected', relay: 0 });
+});
+
+test('no acknowledgement for 300 ms: the second relay, and the first connected wins', () => {
+  const race = make();
+  steps(race, 0);
+  expect(race.wakeAtMs).toBe(300);
+  expect(steps(race, 299)).toEqual([]);
+  expect(steps(race, 300)).toEqual([1]);
+  race.acked(0);
+  race.acked(1);
+  race.connected(1);
+  race.connected(0);
+  expect(race.verdict).toEqual({ kind: 'connected', relay: 1 });
+});
+
+test('a lost relay and one that says elsewhere hand over at once', () => {
+  for (const fail of [(race: RelayRace) => race.lost(0), (race: RelayRace) => race.refused(0, 'FULL')]) {
+    const race = make();
+    steps(race, 0);
+    fail(race);
+    expect(steps(race, 1)).toEqual([1]);
+  }
+});
+
+test('a no that another relay may not overrule ends the race', () => {
+  const race = make();
+  steps(race, 0);
+  race.refused(0, 'DESTINATION_PORT');
+  expect(steps(race, 1)).toEqual([]);
+  expect(race.verdict).toEqual({ kind: 'refused', code: 'DESTINATION_PORT' });
+});
+
+test('one no and one lost relay: refused, since a relay answered', () => {
+  const race = make();
+  steps(race, 0);
+  race.refused(0, 'FULL');
+  steps(race, 1);
+  race.lost(1);
+  steps(race, 2);
+  expect(race.verdict).toEqual({ kind: 'refused', code: 'FULL' });
+});
+
+test('at the deadline: acknowledged but no answer is a refusal, no sign of life is unreachable', () => {
+  const acked = make();
+  steps(acked, 0);
+  acked.acked(0);
+  steps(acked, 5000);
+  expect(acked.verdict).toEqual({ kind: 'refused', code: 'CONNECT_TIMEOUT' });
+  const silent = make();
+  steps(silent, 0);
+  steps(silent, 300);
+  steps(silent, 5000);
+  expect(silent.verdict).toEqual({ kind: 'unreachable' });
+});
+
+const codes = Object.keys(REFUSALS) as RefusalCode[];
+const event = fc.record({
+  kind: fc.constantFrom('acked', 'connected', 'refused', 'lost', 'time'),
+  relay: fc.nat(2),
+  code: fc.constantFrom(...codes),
+  waitMs: fc.nat(700),
+});
+
+test('whatever the relays do: decided by the deadline, each relay opened once, never unreachable after an answer', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 3 }), fc.array(event, { maxLength: 30 }), (relays, events) => {
+      const race = make(relays);
+      let nowMs = 0;
+      const opened = steps(race, 0);
+      let answered = false;
+      for (const { kind, relay, code, waitMs } of events) {
+        if (race.verdict !== undefined) break;
+        if (kind === 'time') nowMs += waitMs;
+        else if (opened.includes(relay)) {
+          if (kind === 'refused') race.refused(relay, code);
+          else race[kind](relay);
+          answered ||= kind === 'refused' || kind === 'connected';
+        }
+        opened.push(...steps(race, nowMs));
+      }
+      steps(race, 5000);
+      expect(race.verdict).toBeDefined();
+      expect(new Set(opened).size).toBe(opened.length);
+      if (answered) expect(race.verdict?.kind).not.toBe('unreachable');
+    }),
+  );
+});

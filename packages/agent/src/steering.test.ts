@@ -1,0 +1,328 @@
+import fc from 'fast-check';
+import { REFUSALS, type RefusalCode } from '@sekisho/wire';
+import { describe, expect, test } from 'vitest';
+import { type Behaviour, seeded, VirtualMesh } from './testing/virtual-mesh.ts';
+
+const good: Behaviour = { kind: 'lease', delayMs: 20 };
+const silent: Behaviour = { kind: 'silent' };
+
+function mesh(behaviours: Readonly<Record<string, Behaviour>>, seed = 1, init: ConstructorParameters<typeof VirtualMesh>[1] = {}): VirtualMesh {
+  const virtual = new VirtualMesh(seed, init);
+  virtual.zone = Object.keys(behaviours);
+  for (const [address, behaviour] of Object.entries(behaviours)) virtual.managers.set(address, behaviour);
+  return virtual;
+}
+
+describe('silent managers', () => {
+  test('one silent of three: a lease 300 ms later; from then on it costs nothing', () => {
+    for (let seed = 1; seed <= 20; seed += 1) {
+      const virtual = mesh({ a: silent, b: good, c: good }, seed);
+      expect(virtual.runUntilLease(1000)).toBeLessThanOrEqual(5 + 300 + 20 + 1);
+      const tookFirst = virtual.attempts[0]?.address === 'a';
+      virtual.run(200);
+      virtual.breakCurrent();
+      const from = virtual.now;
+      virtual.run(3000);
+      const next = virtual.attempts.find(({ atMs, type }) => type === 'ask' && atMs >= from);
+      if (tookFirst) expect(next?.address).not.toBe('a');
+    }
+  });
+
+  test('all silent: direct when the budget is over, and the next client at once', () => {
+    const virtual = mesh({ a: silent, b: silent, c: silent });
+    virtual.run(100);
+    expect(virtual.decide()).toEqual({ kind: 'wait' });
+    expect(virtual.decideFinally()).toEqual({ kind: 'direct', reason: 'managers_silent' });
+    virtual.run(4910);
+    expect(virtual.decide()).toEqual({ kind: 'direct', reason: 'managers_silent' });
+    virtual.onStep = () => expect(virtual.decide().kind).toBe('direct');
+    virtual.run(600_000);
+  });
+
+  test('one comes back: relayed again in the background, within the longest pause', () => {
+    const virtual = mesh({ a: silent, b: silent });
+    virtual.run(1_000_000);
+    expect(virtual.decide().kind).toBe('direct');
+    virtual.managers.set('b', good);
+    expect(virtual.runUntilLease(70_000)).toBeLessThan(70_000);
+    expect(virtual.decide().kind).toBe('relayed');
+  });
+
+  test('a dead one is probed with growing pauses and asked again only after two good answers', () => {
+    const virtual = mesh({ a: silent, b: good }, 3);
+    virtual.run(1000);
+    virtual.run(600_000);
+    const probes = virtual.attempts.filter(({ address, type }) => address === 'a' && type === 'probe');
+    if (virtual.attempts[0]?.address !== 'a') throw new Error('choose a seed that begins with a');
+    expect(probes.length).toBeGreaterThan(8);
+    expect(probes.length).toBeLessThan(40);
+    virtual.managers.set('a', good);
+    virtual.run(70_000);
+    expect(virtual.steering.isAlive('a')).toBe(true);
+    expect(virtual.steering.current).toBe('b');
+  });
+
+  test('identity failures count as silence', () => {
+    const virtual = mesh({ a: { kind: 'unreachable', delayMs: 1 } });
+    virtual.run(10);
+    expect(virtual.decide()).toEqual({ kind: 'direct', reason: 'managers_silent' });
+  });
+});
+
+describe('DNS', () => {
+  test('empty from the start: direct, and out of it as soon as DNS knows a manager', () => {
+    const virtual = mesh({});
+    virtual.run(10);
+    expect(virtual.decide()).toEqual({ kind: 'direct', reason: 'dns_empty' });
+    virtual.zone = ['a'];
+    virtual.managers.set('a', good);
+    expect(virtual.runUntilLease(31_000)).toBeLessThan(31_000);
+  });
+
+  test('failing or empty later: the last addresses go on', () => {
+    const virtual = mesh({ a: good, b: good });
+    virtual.run(1000);
+    virtual.zone = undefined;
+    virtual.run(3_600_000);
+    expect(virtual.decide().kind).toBe('relayed');
+    virtual.zone = [];
+    virtual.breakCurrent();
+    virtual.run(1_200_000);
+    expect(virtual.decide().kind).toBe('relayed');
+  });
+
+  test('a manager that leaves the zone loses its agents within a TTL; the lease lives until there is another', () => {
+    const virtual = mesh({ a: good, b: good });
+    virtual.run(1000);
+    const left = virtual.steering.current!;
+    const stays = left === 'a' ? 'b' : 'a';
+    virtual.zone = [stays];
+    virtual.onStep = () => expect(virtual.decide().kind).toBe('relayed');
+    virtual.run(virtual.ttlMs + 2100);
+    expect(virtual.steering.current).toBe(stays);
+  });
+
+  test('a new manager gets its share of the agents within a TTL', () => {
+    let moved = 0;
+    for (let seed = 1; seed <= 300; seed += 1) {
+      const virtual = mesh({ a: good, b: good }, seed);
+      virtual.run(1000);
+      virtual.zone = ['a', 'b', 'c'];
+      virtual.managers.set('c', good);
+      virtual.run(virtual.ttlMs + 2100);
+      if (virtual.steering.current === 'c') moved += 1;
+    }
+    expect(moved).toBeGreaterThan(70);
+    expect(moved).toBeLessThan(130);
+  });
+
+  test('a new manager that is broken or says no costs nobody a lease', () => {
+    for (const behaviour of [silent, { kind: 'refuse', code: 'DEVICE_REFUSED', delayMs: 5 }] as const) {
+      for (let seed = 1; seed <= 20; seed += 1) {
+        const virtual = mesh({ a: good }, seed);
+        virtual.run(1000);
+        virtual.zone = ['a', 'b'];
+        virtual.managers.set('b', behaviour);
+        virtual.onStep = () => expect(virtual.decide().kind).toBe('relayed');
+        virtual.run(200_000);
+        expect(virtual.steering.current).toBe('a');
+      }
+    }
+  });
+
+  test('nobody answers: the zone is looked up at the least TTL, since it may be about to change', () => {
+    const virtual = mesh({ a: silent });
+    virtual.ttlMs = 1_200_000;
+    virtual.run(300_000);
+    expect(virtual.lookUps.length).toBeGreaterThan(5);
+    expect(virtual.lookUps.length).toBeLessThan(12);
+  });
+});
+
+describe('refusals', () => {
+  test('a permanent one: nobody is asked to overrule it, the lease ends, never direct', () => {
+    const virtual = mesh({ a: { kind: 'refuse', code: 'DEVICE_REVOKED', delayMs: 5 }, b: { kind: 'refuse', code: 'DEVICE_REVOKED', delayMs: 5 } });
+    virtual.run(2000);
+    expect(virtual.decide()).toEqual({ kind: 'refuse', code: 'DEVICE_REVOKED' });
+    expect(virtual.attempts.length).toBe(1);
+    virtual.run(3_600_000);
+    expect(virtual.attempts.length).toBeLessThan(70);
+    expect(virtual.decide()).toEqual({ kind: 'refuse', code: 'DEVICE_REVOKED' });
+  });
+
+  test('a refused device that is then cut off from all managers is not connected directly', () => {
+    const virtual = mesh({ a: { kind: 'refuse', code: 'DEVICE_REVOKED', delayMs: 5 } });
+    virtual.run(1000);
+    virtual.managers.set('a', silent);
+    virtual.run(3_600_000);
+    expect(virtual.decide()).toEqual({ kind: 'refuse', code: 'DEVICE_REVOKED' });
+    virtual.managers.set('a', good);
+    virtual.run(300_000);
+    expect(virtual.decide().kind).toBe('relayed');
+  });
+
+  test('on renewal, a permanent one ends the lease and a temporary one does not', () => {
+    for (const [code, kind] of [['DEVICE_DISABLED', 'refuse'], ['RATE_LIMITED', 'relayed']] as const) {
+      const virtual = mesh({ a: good });
+      virtual.run(1000);
+      virtual.managers.set('a', { kind: 'refuse', code, delayMs: 5 });
+      virtual.run(320_000);
+      expect(virtual.decide().kind).toBe(kind);
+    }
+  });
+
+  test('NO_RELAY everywhere is absence; one that can is found at once', () => {
+    const absent: Behaviour = { kind: 'refuse', code: 'NO_RELAY', delayMs: 5 };
+    const virtual = mesh({ a: absent, b: absent });
+    virtual.run(30);
+    expect(virtual.decide()).toEqual({ kind: 'direct', reason: 'managers_absent' });
+    const better = mesh({ a: absent, b: absent, c: good });
+    expect(better.runUntilLease(1000)).toBeLessThan(60);
+  });
+
+  test('one that another manager may overrule: the others are asked, and if none gives a lease it holds', () => {
+    const limited: Behaviour = { kind: 'refuse', code: 'RATE_LIMITED', delayMs: 5 };
+    expect(mesh({ a: limited, b: good }).runUntilLease(1000)).toBeLessThan(60);
+    const virtual = mesh({ a: limited, b: silent });
+    virtual.run(6000);
+    expect(virtual.decide()).toEqual({ kind: 'refuse', code: 'RATE_LIMITED' });
+  });
+
+  test('failMode closed is never direct', () => {
+    const virtual = mesh({ a: silent }, 1, { failMode: 'closed' });
+    virtual.onStep = () => expect(virtual.decide().kind).not.toBe('direct');
+    virtual.run(100_000);
+    expect(virtual.decide()).toEqual({ kind: 'refuse', code: 'NO_RELAY' });
+  });
+});
+
+describe('leases', () => {
+  test('are renewed before they end, on the same manager', () => {
+    const virtual = mesh({ a: good, b: good });
+    virtual.run(1000);
+    const { current } = virtual.steering;
+    virtual.onStep = () => expect(virtual.decide().kind).toBe('relayed');
+    virtual.run(3_600_000);
+    expect(virtual.steering.current).toBe(current);
+    expect(virtual.attempts.filter(({ type }) => type === 'ask').length).toBeLessThan(20);
+  });
+
+  test('outlive their manager: relayed until the end, then direct at once', () => {
+    const virtual = mesh({ a: good });
+    virtual.run(1000);
+    virtual.managers.set('a', silent);
+    virtual.breakCurrent();
+    virtual.run(590_000);
+    expect(virtual.decide().kind).toBe('relayed');
+    virtual.run(20_000);
+    expect(virtual.decide()).toEqual({ kind: 'direct', reason: 'managers_silent' });
+  });
+
+  test('a renewal that is not answered: the manager is left for another', () => {
+    const virtual = mesh({ a: good, b: good });
+    virtual.run(1000);
+    const left = virtual.steering.current!;
+    virtual.managers.set(left, silent);
+    virtual.run(320_000);
+    expect(virtual.steering.current).toBe(left === 'a' ? 'b' : 'a');
+  });
+
+  test('a relay in trouble: the manager is asked at once, then with growing pauses', () => {
+    const virtual = mesh({ a: good });
+    virtual.run(10_000);
+    const from = virtual.attempts.length;
+    for (let i = 0; i < 6000; i += 1) {
+      virtual.steering.renewSoon(virtual.now);
+      virtual.run(10);
+    }
+    const asked = virtual.attempts.slice(from).map(({ atMs }) => atMs - 10_000);
+    expect(asked[0]).toBe(0);
+    expect(asked.length).toBeGreaterThan(3);
+    expect(asked.length).toBeLessThan(9);
+  });
+});
+
+const codes = Object.keys(REFUSALS) as RefusalCode[];
+const delayMs = fc.nat(8000);
+const behaviour: fc.Arbitrary<Behaviour> = fc.oneof(
+  fc.record({ kind: fc.constant('lease' as const), delayMs }),
+  fc.record({ kind: fc.constant('refuse' as const), code: fc.constantFrom(...codes), delayMs }),
+  fc.record({ kind: fc.constant('unreachable' as const), delayMs }),
+  fc.constant({ kind: 'silent' as const }),
+);
+const addresses = ['a', 'b', 'c', 'd', 'e'];
+const zone = fc.option(fc.subarray(addresses), { nil: undefined });
+const phase = fc.record({
+  behaviours: fc.array(behaviour, { minLength: addresses.length, maxLength: addresses.length }),
+  zone,
+  breaks: fc.boolean(),
+  lastsMs: fc.nat(120_000),
+});
+
+describe('whatever managers and DNS do', () => {
+  test('a client is decided within 5 s, and never directly after a no that is no absence', () => {
+    fc.assert(
+      fc.property(fc.nat(), fc.array(phase, { minLength: 1, maxLength: 6 }), (seed, phases) => {
+        const virtual = new VirtualMesh(seed);
+        let waitingSinceMs: number | undefined;
+        let permanent = false;
+        virtual.onStep = () => {
+          const route = virtual.decide();
+          waitingSinceMs = route.kind === 'wait' ? (waitingSinceMs ?? virtual.now) : undefined;
+          // DNS and the search: what is still open after that is decided by the client's own deadline.
+          if (waitingSinceMs !== undefined) expect(virtual.now - waitingSinceMs).toBeLessThanOrEqual(5010);
+          const { refused, lease } = virtual.steering.status(virtual.now);
+          permanent = refused !== undefined && !REFUSALS[refused.code].temporary;
+          if (refused !== undefined && lease === undefined) expect(route.kind).toBe('refuse');
+          if (permanent) expect([route.kind, virtual.decideFinally().kind]).toEqual(['refuse', 'refuse']);
+        };
+        for (const { behaviours, zone, breaks, lastsMs } of phases) {
+          virtual.zone = zone;
+          for (const [i, address] of addresses.entries()) virtual.managers.set(address, behaviours[i]!);
+          if (breaks) virtual.breakCurrent();
+          virtual.run(lastsMs);
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test('no manager is asked a TTL after it left the zone', () => {
+    fc.assert(
+      fc.property(fc.nat(), fc.array(fc.subarray(addresses, { minLength: 1 }), { minLength: 2, maxLength: 5 }), (seed, zones) => {
+        const virtual = new VirtualMesh(seed);
+        const kinds: Behaviour[] = [good, silent, { kind: 'refuse', code: 'NO_RELAY', delayMs: 10 }];
+        const random = seeded(seed);
+        for (const address of addresses) virtual.managers.set(address, kinds[Math.floor(random() * kinds.length)]!);
+        for (const zone of zones) {
+          virtual.zone = zone;
+          virtual.run(virtual.ttlMs + 20);
+          const from = virtual.attempts.length;
+          virtual.run(300_000);
+          for (const { address } of virtual.attempts.slice(from)) expect(zone).toContain(address);
+          const { current } = virtual.steering;
+          if (current !== undefined) expect(zone).toContain(current);
+        }
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  test('with one good manager among dead ones, a lease takes at most a stagger for each, and the second time none', () => {
+    fc.assert(
+      fc.property(fc.nat(), fc.integer({ min: 0, max: 4 }), (seed, dead) => {
+        const virtual = mesh(Object.fromEntries(addresses.slice(0, dead + 1).map((address, i) => [address, i === dead ? good : silent])), seed);
+        expect(virtual.runUntilLease(5000)).toBeLessThanOrEqual(5 + dead * 300 + 20 + 1);
+        virtual.run(100);
+        const firstTry = virtual.attempts.filter(({ type }) => type === 'ask').map(({ address }) => address);
+        virtual.breakCurrent();
+        virtual.run(4000);
+        // Those that have shown to be dead are not asked for a lease before the others.
+        const again = virtual.attempts.filter(({ type }) => type === 'ask').slice(firstTry.length);
+        const untried = addresses.slice(0, dead).filter((address) => !firstTry.includes(address));
+        for (const { address } of again.slice(0, untried.length)) expect(firstTry.slice(0, -1)).not.toContain(address);
+      }),
+      { numRuns: 100 },
+    );
+  });
+});
