@@ -11,7 +11,7 @@ export const AUTH_REFUSALS = [
 ] as const;
 
 /** Why a connection was of no use: the listener's reasons, and those after the handshake. */
-const REJECTIONS = [
+export const REJECTIONS = [
   'full',
   'address_full',
   'handshake',

@@ -4,8 +4,12 @@ import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import { type Credentials, TLS_SETTINGS } from './endpoint.ts';
 import { addressOf, type Peer, peerOf } from './peer.ts';
 
-/** Why a connection ended before it was of any use; a closed set, for a metric's label. */
-export type RejectReason = 'full' | 'address_full' | 'handshake' | 'timeout' | 'alpn' | 'no_certificate';
+/** Why a connection ended before it was of any use; a closed set, for a metric's label (docs/errors.md). */
+export const REJECT_REASONS = ['full', 'address_full', 'handshake', 'timeout', 'alpn', 'no_certificate'] as const;
+export type RejectReason = (typeof REJECT_REASONS)[number];
+
+/** Connections that the kernel holds for us; what net.core.somaxconn allows less of, it cuts. */
+const BACKLOG = 1024;
 
 export interface ListenerInit {
   readonly host: string;
@@ -71,7 +75,7 @@ export class Listener {
     const { promise, resolve, reject } = Promise.withResolvers<AddressInfo>();
     this.#tcp.once('error', reject);
     const { host, port, reusePort = false } = this.#init;
-    this.#tcp.listen({ host, port, reusePort, backlog: 1024 }, () => {
+    this.#tcp.listen({ host, port, reusePort, backlog: BACKLOG }, () => {
       this.#tcp.off('error', reject);
       this.#tcp.on('error', (error) => this.#handler.onError(error));
       resolve(this.#tcp.address() as AddressInfo);

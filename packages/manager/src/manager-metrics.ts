@@ -9,7 +9,7 @@ export type LeaseReason = (typeof LEASE_REASONS)[number];
 const REFUSAL_CODES = Object.keys(REFUSALS).filter((code): code is RefusalCode => code in REFUSALS);
 
 /** Why a connection was of no use: the listener's reasons, and those after the handshake. */
-const REJECTIONS = [
+export const REJECTIONS = [
   'full',
   'address_full',
   'handshake',

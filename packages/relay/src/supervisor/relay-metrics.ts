@@ -2,9 +2,12 @@ import type { Metrics } from '@sekisho/telemetry';
 import { type RefusalCode, REFUSALS } from '@sekisho/wire';
 import { OUTCOMES, SESSION_STATES } from '../stream/outcome.ts';
 import { type Counts, type Reject, REJECT_REASONS } from '../tally.ts';
-import type { WorkerReport } from '../worker.ts';
+import type { Unable, WorkerReport } from '../worker.ts';
 
 const REFUSAL_CODES = Object.keys(REFUSALS) as RefusalCode[];
+/** What a worker may lack, as a label. */
+const LACKS = { descriptors: 'no descriptors left', dns: 'destination DNS dead' } as const satisfies Record<string, Unable>;
+const LACKING = Object.keys(LACKS) as (keyof typeof LACKS)[];
 
 /** What the metrics of the moment are computed from. */
 export interface RelayNow {
@@ -21,7 +24,8 @@ export class RelayMetrics {
   readonly #connect;
   readonly #restarts;
 
-  constructor(metrics: Metrics, now: () => RelayNow) {
+  /** @param init certificateExpiresAtMs: milliseconds since 1970 */
+  constructor(metrics: Metrics, now: () => RelayNow, init: { readonly certificateExpiresAtMs: number }) {
     this.#outcomes = metrics.counter({
       name: 'sekisho_relay_sessions_total',
       help: 'Mail sessions that have ended, by how.',
@@ -51,6 +55,10 @@ export class RelayMetrics {
       help: 'Workers that died or hung, and were replaced.',
     });
     registerGauges(metrics, now);
+    metrics.gauge(
+      { name: 'sekisho_relay_certificate_expires_timestamp_seconds', help: "When the relay's own certificate expires." },
+      (gauge) => gauge.set({}, init.certificateExpiresAtMs / 1000),
+    );
   }
 
   add(counts: Counts): void {
@@ -87,4 +95,15 @@ function registerGauges(metrics: Metrics, now: () => RelayNow): void {
     gauge.set({}, now().reports.reduce((sum, { devices }) => sum + devices, 0)),
   );
   metrics.gauge({ name: 'sekisho_relay_workers', help: 'Workers that listen.' }, (gauge) => gauge.set({}, now().ready));
+  metrics.gauge(
+    {
+      name: 'sekisho_relay_unable_workers',
+      help: 'Workers that cannot do their work, by what they lack.',
+      labels: { reason: LACKING },
+    },
+    (gauge) => {
+      for (const reason of LACKING)
+        gauge.set({ reason }, now().reports.filter(({ unable }) => unable === LACKS[reason]).length);
+    },
+  );
 }

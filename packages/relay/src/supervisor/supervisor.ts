@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import type { Logger, Metrics } from '@sekisho/telemetry';
 import type { RelayReport } from '@sekisho/wire';
@@ -70,8 +71,10 @@ export class RelaySupervisor {
       },
       { settings, exec: init.workerExec },
     );
-    this.#metrics = new RelayMetrics(components.metrics, () => this.#pool);
     const { site, name, credentials, listen } = settings;
+    this.#metrics = new RelayMetrics(components.metrics, () => this.#pool, {
+      certificateExpiresAtMs: Date.parse(new X509Certificate(credentials.certPem).validTo),
+    });
     this.#control = new ControlPort(
       {
         log,
