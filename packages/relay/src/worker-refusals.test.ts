@@ -135,6 +135,16 @@ describe('sessions', () => {
     await expect.poll(() => (ledger.take(), ledger.outcomes)).toEqual({ abandoned: 1 });
   });
 
+  test('what the agent has given up is not connected to', async () => {
+    const { destination, worker, agent } = await rig.path(echo);
+    agent.session({ port: destination.port }).reset();
+    const ledger = new Ledger(worker);
+    await expect.poll(() => (ledger.take(), ledger.outcomes)).toEqual({ abandoned: 1 });
+    await sleep(200);
+    expect(destination.sockets).toHaveLength(0);
+    expect(worker.report().sessions).toEqual({ preamble: 0, connecting: 0, streaming: 0, closing: 0 });
+  });
+
   test('a name that leads inside, and one that leads elsewhere the second time', async () => {
     const dns = await startDnsServer({ zone: { 'inside.example': { a: ['10.0.0.1'] }, 'gone.example': {} } });
     rig.defer(() => dns.stop());
