@@ -79,6 +79,11 @@ export class RelayLink {
     return this.#state;
   }
 
+  /** The connection has ended; true already while its streams are being reset. */
+  get gone(): boolean {
+    return this.#state === 'closed' || this.#mux?.closed === true;
+  }
+
   get admitted(): boolean {
     return this.#isAdmitted;
   }

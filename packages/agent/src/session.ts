@@ -188,7 +188,7 @@ export class Session {
     const pump = new StreamPump({
       client: this.#init.client,
       stream,
-      onEnded: (end) => this.#end(end === 'destination_aborted' && link.state === 'closed' ? 'relay_lost' : end),
+      onEnded: (end) => this.#end(end === 'destination_aborted' && link.gone ? 'relay_lost' : end),
     });
     this.#traffic = pump;
     pump.start(rest);

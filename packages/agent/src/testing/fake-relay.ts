@@ -94,10 +94,9 @@ export class FakeRelay {
     for (const mux of this.#open) mux.goAway();
   }
 
-  /** As when it is killed: nothing listens, every connection is reset. */
+  /** As when it is killed: nothing listens, every connection is gone. */
   kill(): void {
-    this.#listener.close();
-    for (const mux of this.#open) mux.socket.resetAndDestroy();
+    for (const mux of this.#open) mux.socket.destroy();
     this.close();
   }
 
@@ -165,7 +164,8 @@ export class FakeRelay {
 
   #serve(stream: MuxStream, { host, port }: Message<'connect'>): void {
     const { script } = this;
-    if (script.kind === 'silent') return;
+    // A session is served once the ticket is accepted.
+    if (script.kind === 'silent' || this.ticketScript !== 'admit') return;
     stream.accept();
     if (script.kind === 'stuck') return;
     if (script.kind === 'refuse') {

@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { Writable } from 'node:stream';
 import { createLogger, Metrics } from '@sekisho/telemetry';
@@ -30,7 +29,7 @@ export interface TestAgent {
   readonly metrics: Metrics;
   readonly port: number;
   /** Log lines of an event. */
-  events(event: string): Record<string, unknown>[];
+  readonly events: (event: string) => Record<string, unknown>[];
 }
 
 /** Everything that an agent can meet, scripted: DNS, managers on addresses of their own, relays, a destination. */
@@ -103,7 +102,7 @@ export class World {
       },
     );
     atEnd(() => agent.close());
-    const port = agent.status().listeners[0]!.listen.port;
+    const port = agent.status().listeners[0]?.listen.port ?? 0;
     return { agent, metrics, port, events: (event) => lines.filter((line) => line['event'] === event) };
   }
 }
@@ -172,7 +171,13 @@ export class TestClient {
     return this.text;
   }
 
-  async untilClosed(): Promise<void> {
-    if (!this.closed) await once(this.socket, 'close');
+  /** Waits until the connection is gone. */
+  untilClosed(): Promise<void> {
+    return until(() => this.closed);
+  }
+
+  /** Waits until nothing more can come: the end, or an abort. */
+  untilOver(): Promise<void> {
+    return until(() => this.ended || this.closed);
   }
 }
