@@ -2,7 +2,22 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { MESSAGES, REFUSALS } from '@sekisho/wire';
 import { expect, test } from 'vitest';
+import { FAILURE_OF } from '../../packages/agent/src/control-session.ts';
+import { OUTCOMES as AGENT_OUTCOMES } from '../../packages/agent/src/agent-metrics.ts';
+import { MANAGER_FAILURES } from '../../packages/agent/src/manager-set.ts';
+import { DIRECT_REASONS } from '../../packages/agent/src/route.ts';
+import { REJECTIONS as AUTH_REJECTIONS } from '../../packages/auth/src/auth-metrics.ts';
+import { PKI_ERROR_CODES } from '../../packages/auth/src/pki/pki-error.ts';
+import { CHANNEL_ERROR_CODES } from '../../packages/channel/src/channel-error.ts';
+import { REJECT_REASONS as LISTENER_REASONS } from '../../packages/channel/src/listener.ts';
 import { configurationPage, siteJsonSchema } from '../../packages/cli/src/config/document.ts';
+import { EXIT } from '../../packages/cli/src/exit-codes.ts';
+import { ADMIN_ERRORS } from '../../packages/manager/src/admin-error.ts';
+import { REJECTIONS as MANAGER_REJECTIONS } from '../../packages/manager/src/manager-metrics.ts';
+import { OUTCOMES as RELAY_OUTCOMES } from '../../packages/relay/src/stream/outcome.ts';
+import { REJECT_REASONS as RELAY_REJECTIONS } from '../../packages/relay/src/tally.ts';
+import { STORE_ERROR_CODES } from '../../packages/store/src/store-error.ts';
+import { MUX_REFUSALS, MUX_VIOLATIONS } from '../../packages/wire/src/yamux/error.ts';
 import type { Field, Fields } from '../../packages/wire/src/fields.ts';
 
 /** The documents say what the code says. */
@@ -30,6 +45,45 @@ test('docs/errors.md has every refusal code, with its traits', () => {
     ].join(' | '),
   );
   expect(documented).toEqual(coded);
+});
+
+const section = (name: string, heading: string): string[][] => {
+  const text = doc(name).split(/^## /mu).find((part) => part.startsWith(`${heading}\n`));
+  if (text === undefined) throw new Error(`${name} has no section ${heading}`);
+  // Its tables begin with a line of headings and one of dashes.
+  return text
+    .split(/\n(?=\|.+\n\|---)/u)
+    .slice(1)
+    .flatMap((table) => rows(table).slice(1));
+};
+const cells = (heading: string, count: number): string[][] =>
+  section('errors.md', heading).map((row) => row.slice(0, count));
+
+test('docs/errors.md has the other closed sets that an operator meets', () => {
+  const names = (list: readonly string[]): string[][] => list.map((name) => [name]);
+  expect(cells('How a session ended: agent', 1)).toEqual(names(AGENT_OUTCOMES));
+  expect(cells('How a session ended: relay', 1)).toEqual(names(RELAY_OUTCOMES));
+  expect(cells('Why the agent connected directly', 1)).toEqual(names(DIRECT_REASONS));
+  expect(cells('Why a manager was not used', 1)).toEqual(names(MANAGER_FAILURES));
+  expect(cells('Channels', 2)).toEqual(CHANNEL_ERROR_CODES.map((code) => [code, FAILURE_OF[code]]));
+  expect(cells('Multiplexer', 1)).toEqual(names([...MUX_VIOLATIONS, ...MUX_REFUSALS]));
+  expect(cells('Stores', 2)).toEqual(
+    Object.entries(STORE_ERROR_CODES).map(([code, { temporary }]) => [code, temporary ? 'temporary' : 'permanent']),
+  );
+  expect(cells('Certificates and the operator\'s directory', 1)).toEqual(names(PKI_ERROR_CODES));
+  expect(cells('Administration of a manager', 2)).toEqual(Object.entries(ADMIN_ERRORS).map(([code, status]) => [code, String(status)]));
+  expect(cells('Exit codes', 2)).toEqual(Object.entries(EXIT).map(([name, code]) => [name, String(code)]));
+});
+
+test('docs/errors.md says which role turns connections away for what', () => {
+  const documented = cells('Why a connection was turned away', 4);
+  const roles: readonly (readonly string[])[] = [MANAGER_REJECTIONS, RELAY_REJECTIONS, AUTH_REJECTIONS];
+  const reasons = [...new Set(roles.flat())];
+  expect(new Set(documented.map(([reason]) => reason))).toEqual(new Set(reasons));
+  expect(documented).toEqual(
+    documented.map(([reason = '']) => [reason, ...roles.map((list) => (list.includes(reason) ? 'yes' : ''))]),
+  );
+  for (const reason of LISTENER_REASONS) expect(roles.every((list) => list.includes(reason)), reason).toBe(true);
 });
 
 function describeField(name: string, field: Field): string {

@@ -14,11 +14,13 @@ const report = (unable?: Unable): WorkerReport => ({
 test('what is now is read at each export, from all workers', async () => {
   const metrics = new Metrics();
   let now: RelayNow = { reports: [report(), report('destination DNS dead')], ready: 2 };
-  new RelayMetrics(metrics, () => now, { certificateExpiresAtMs: 1_800_000_000_000 });
+  const relay = new RelayMetrics(metrics, () => now, { certificateExpiresAtMs: 1_800_000_000_000 });
+  relay.restarted();
   const text = await metrics.text();
   expect(text).toContain('sekisho_relay_certificate_expires_timestamp_seconds 1800000000');
   expect(text).toContain('sekisho_relay_unable_workers{reason="dns"} 1');
   expect(text).toContain('sekisho_relay_unable_workers{reason="descriptors"} 0');
+  expect(text).toContain('sekisho_relay_worker_restarts_total 1');
   expect(text).toContain('sekisho_relay_sessions{state="streaming"} 4');
   now = { reports: [report('no descriptors left')], ready: 1 };
   expect(await metrics.text()).toContain('sekisho_relay_unable_workers{reason="descriptors"} 1');
