@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import { CommandError } from '../exit-codes.ts';
+import { certificateFindings } from '../files/certificate-findings.ts';
 import { type Finding, machineFindings } from '../files/machine.ts';
-import { readCredentials, readTicketKey, readTicketPublicKeys } from '../files/site-keys.ts';
-import { loadSite, type Server, type Site } from '../files/site.ts';
+import { loadSite, type Server } from '../files/site.ts';
 import { paint, result, resultJson, say } from '../output.ts';
 
 /** `sekisho check-config`: everything that can be known before a site is started. */
@@ -16,10 +16,10 @@ export function addCheckConfigCommand(program: Command): void {
     .action((file: string, options: { server?: string; json: boolean }) => {
       const site = loadSite(file);
       const servers = site.here(options.server);
-      const findings = servers.flatMap((server) => [...keyFindings(site, server), ...machineFindings(site, server)]);
+      const findings = servers.flatMap((server) => [...certificateFindings(site, server, Date.now()), ...machineFindings(site, server)]);
       if (options.json) resultJson(findings);
       else report(file, servers, findings);
-      if (findings.some(({ grave }) => grave)) throw new CommandError(`${file} cannot be used on this machine as it is.`);
+      if (findings.some(({ grave }) => grave)) throw new CommandError(`${file} cannot be used on this machine as it is: mend what stands above, then check again.`);
     });
 }
 
@@ -27,18 +27,4 @@ function report(file: string, servers: readonly Server[], findings: readonly Fin
   for (const { server, grave, message } of findings)
     say(`${paint(grave ? 'red' : 'yellow', grave ? 'error' : 'warning')}: ${server}: ${message}`);
   if (!findings.some(({ grave }) => grave)) result(`${file}: good for ${servers.map(({ name }) => name).join(', ')}`);
-}
-
-function keyFindings(site: Site, server: Server): Finding[] {
-  const attempts: (() => unknown)[] = server.roles.map((role) => () => readCredentials(site.keysDirectory, role));
-  if (server.roles.includes('auth')) attempts.push(() => readTicketKey(site.keysDirectory));
-  if (server.roles.includes('relay')) attempts.push(() => readTicketPublicKeys(site.keysDirectory));
-  return attempts.flatMap((attempt) => {
-    try {
-      attempt();
-      return [];
-    } catch (error) {
-      return [{ server: server.name, grave: true, message: error instanceof Error ? error.message : String(error) }];
-    }
-  });
 }

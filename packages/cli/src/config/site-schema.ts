@@ -82,7 +82,7 @@ const table = z.strictObject({
   relays: z
     .array(z.union([serverNameOrAddress(), z.strictObject({ relay: serverNameOrAddress(), weight: count(1000).default(1) })]))
     .max(1000)
-    .default([])
+    .prefault([])
     .meta({
       description:
         'Servers by name or address; one that stands there twice gets twice the share, as does `{ relay: s3, weight: 2 }`. Empty: every server with the role relay, once.',

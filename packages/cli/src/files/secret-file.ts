@@ -22,7 +22,9 @@ export function makePrivateDirectory(path: string): void {
 
 /** Throws CommandError when something is there already. */
 export function requireAbsent(path: string): void {
-  if (lstatSync(path, { throwIfNoEntry: false }) !== undefined)
+  let found: unknown;
+  attempt(path, () => (found = lstatSync(path, { throwIfNoEntry: false })));
+  if (found !== undefined)
     throw new CommandError(`${path} exists already; it is not overwritten. Move it away, or choose another name.`);
 }
 
