@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createServer, type TLSSocket } from 'node:tls';
 import type { AddressInfo, Socket } from 'node:net';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -98,6 +99,14 @@ describe('the right server', () => {
     atEnd(() => socket.destroy());
     await until(() => sockets.length === 1);
     expect((sockets[0] as unknown as { servername: unknown }).servername).toBe(false);
+  });
+
+  test('its time-out ends with the handshake', async () => {
+    const { port } = await tlsServer(mesh.site.manager);
+    const socket = await connectEndpoint(init(port, { timeoutMs: 500 }));
+    atEnd(() => socket.destroy());
+    await sleep(700);
+    expect(socket.destroyed).toBe(false);
   });
 
   test('a reset between the handshake and the first listener of the caller does not end the process', async () => {

@@ -253,6 +253,11 @@ describe('streams', () => {
     await sleep(50);
     // 12 bytes of header and the text, 60 times.
     expect(records).toEqual([20 * (3 * 12 + 4 + 5 + 5)]);
+    // And those that are not copied to stand beside their header.
+    for (const stream of streams.slice(0, 10)) stream.write(Buffer.alloc(1000));
+    await until(() => records.length > 1);
+    await sleep(50);
+    expect(records.slice(1)).toEqual([10 * (12 + 1000)]);
   });
 });
 
