@@ -1,2 +1,3 @@
-export { Agent, type AgentComponents, type AgentStatus, startAgent } from './agent.ts';
+export { type Agent, type AgentComponents, type AgentStatus, startAgent } from './agent.ts';
 export type { AgentLimits, AgentSettings, AgentTimings, Forward } from './settings.ts';
+export { trace, type TraceStep } from './trace.ts';

@@ -107,7 +107,7 @@ export class World {
   }
 }
 
-export { MAC, makeMesh, until, type Mesh };
+export { MAC, makeMesh, MANAGER_NAME, until, type Mesh };
 
 /** A destination: what comes in is kept, and `onClient` speaks for it. */
 export interface Destination {
