@@ -47,7 +47,7 @@ ${
 `;
 }
 
-/** A text as YAML, quoted where it would be something else: the site 2024, the address ::1 between braces. */
+/** A text as YAML, quoted where it would be something else: the site 2024, the address 2001:db8:: with its last colon. */
 function scalar(text: string): string {
-  return text.includes(':') ? `'${text}'` : stringify(text).trimEnd();
+  return stringify(text).trimEnd();
 }

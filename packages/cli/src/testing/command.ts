@@ -7,7 +7,7 @@ import { makeTempDir, type TempDir } from '../../../../test/kit/temp-dir.ts';
 
 const COMMAND = fileURLToPath(new URL('../../bin/sekisho.js', import.meta.url));
 
-export interface Outcome {
+interface Outcome {
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
