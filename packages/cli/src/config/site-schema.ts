@@ -97,6 +97,9 @@ const manager = z.strictObject({
   maxLoadPerCore: z.number().positive().default(4).meta({
     description: 'Load average per core above which a relay is marked overloaded.',
   }),
+  maxHottestCore: z.number().positive().default(0.95).meta({
+    description: 'How busy the busiest core may be, 1 being all the time, before a relay is marked overloaded. Above 1: it does not count, for machines that do other work, too.',
+  }),
 });
 
 const auth = z.strictObject({

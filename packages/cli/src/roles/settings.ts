@@ -54,7 +54,11 @@ export function managerSettings(site: Site, server: Server): ManagerSettings {
     })),
     table: {
       entries,
-      scheduler: { policy: config.table.policy, loadPerCoreLimit: config.manager.maxLoadPerCore },
+      scheduler: {
+        policy: config.table.policy,
+        loadPerCoreLimit: config.manager.maxLoadPerCore,
+        hottestCoreLimit: config.manager.maxHottestCore,
+      },
     },
     auths: auths.map(({ name, address }) => ({ name, host: address, port: config.ports.auth })),
     maxAgents: config.manager.maxAgents,
