@@ -1,4 +1,5 @@
-import { lookup as systemLookup, Resolver } from 'node:dns';
+import { lookup as systemLookup } from 'node:dns';
+import { Resolver } from 'node:dns/promises';
 import { connect, type LookupFunction, type Socket } from 'node:net';
 import type { MailProtocol, RefusalCode } from '@sekisho/wire';
 import type { PumpEnd } from './stream-pump.ts';
@@ -116,24 +117,31 @@ function familyOf(protocol: MailProtocol): 'smtp' | 'pop3' | 'imap' {
   return protocol.startsWith('pop3') ? 'pop3' : 'imap';
 }
 
-/** A lookup for net.connect that asks these servers; what they do not know, the system may (its hosts file). */
+/** A lookup for net.connect that asks these servers and nobody else. */
 function lookupThrough(servers: readonly string[]): LookupFunction {
   const resolver = new Resolver({ timeout: 1000, tries: 2 });
   resolver.setServers([...servers]);
   return (host, options, callback) => {
-    resolver.resolve4(host, (noIpv4, ipv4) => {
-      resolver.resolve6(host, (noIpv6, ipv6) => {
-        const found = [
-          ...(noIpv4 === null ? ipv4 : []).map((address) => ({ address, family: 4 })),
-          ...(noIpv6 === null ? ipv6 : []).map((address) => ({ address, family: 6 })),
-        ];
-        const [first] = found;
-        if (first === undefined) systemLookup(host, options, callback);
-        else if (options.all === true) callback(null, found);
-        else callback(null, first.address, first.family);
-      });
+    // RFC 6761 6.3: no question for DNS.
+    if (host === 'localhost') return systemLookup(host, options, callback);
+    void Promise.allSettled([resolver.resolve4(host), resolver.resolve6(host)]).then(([ipv4, ipv6]) => {
+      const found = [...ofFamily(ipv4, 4), ...ofFamily(ipv6, 6)];
+      const [first] = found;
+      if (first === undefined) callback(lookupError(host, [ipv4, ipv6]), '');
+      else if (options.all === true) callback(null, found);
+      else callback(null, first.address, first.family);
     });
   };
+}
+
+function ofFamily(answer: PromiseSettledResult<string[]>, family: number): { address: string; family: number }[] {
+  return answer.status === 'fulfilled' ? answer.value.map((address) => ({ address, family })) : [];
+}
+
+/** The codes of a DNS server that does not answer are those of a destination, too: they must not be mistaken. */
+function lookupError(host: string, answers: readonly PromiseSettledResult<string[]>[]): NodeJS.ErrnoException {
+  const isKnown = answers.every((answer) => answer.status === 'rejected' && ['ENOTFOUND', 'ENODATA'].includes(answer.reason?.code));
+  return Object.assign(new Error(`no address of ${host}`), { code: isKnown ? 'ENOTFOUND' : 'EAI_AGAIN' });
 }
 
 /** With several addresses Node throws an AggregateError that has the code of the first one. */
@@ -142,8 +150,6 @@ function refusalOf(error: NodeJS.ErrnoException): RefusalCode {
     case 'ENOTFOUND':
       return 'DNS_NOT_FOUND';
     case 'EAI_AGAIN':
-    case 'ETIMEOUT':
-    case 'ESERVFAIL':
       return 'DNS_FAILED';
     case 'ECONNREFUSED':
     case 'ECONNRESET':

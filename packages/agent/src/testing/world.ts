@@ -30,6 +30,8 @@ export interface TestAgent {
   readonly port: number;
   /** Log lines of an event. */
   readonly events: (event: string) => Record<string, unknown>[];
+  /** Every log line. */
+  readonly all: readonly Record<string, unknown>[];
 }
 
 /** Everything that an agent can meet, scripted: DNS, managers on addresses of their own, relays, a destination. */
@@ -103,7 +105,7 @@ export class World {
     );
     atEnd(() => agent.close());
     const port = agent.status().listeners[0]?.listen.port ?? 0;
-    return { agent, metrics, port, events: (event) => lines.filter((line) => line['event'] === event) };
+    return { agent, metrics, port, all: lines, events: (event) => lines.filter((line) => line['event'] === event) };
   }
 }
 
