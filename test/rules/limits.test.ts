@@ -1,0 +1,199 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { runInNewContext } from 'node:vm';
+import { expect, test } from 'vitest';
+
+/** docs/limits.md has every limit of the code with its value, and no other. */
+
+const root = join(import.meta.dirname, '../..');
+const packages = join(root, 'packages');
+const page = readFileSync(join(root, 'docs/limits.md'), 'utf8');
+
+/** Names that say "limit". Everything of this kind is on the page, or below. */
+const LIMIT_NAME = /^(?:MAX|MIN)_|_(?:BYTES|MS|CHARS|FRAMES|DEVICES|AGENTS|CONNECTIONS|PENDING|STREAMS)(?:_|$)|LIMIT|BACKLOG|BURST/u;
+const LIMIT_KEY = /(?:^|\.)(?:max[A-Z]\w*|window|\w+Timeout|ticketTtl|\w+Budget)$/u;
+
+const NOT_A_LIMIT: Readonly<Record<string, readonly string[]>> = {
+  'the layout of a format, fixed by its specification': [
+    'wire/fields UINT_BYTES',
+    'wire/fields FIELD_HEADER_BYTES',
+    'wire/frames LENGTH_BYTES',
+    'wire/frames HEADER_BYTES',
+    'wire/mac MAC_BYTES',
+    'wire/messages SESSION_ID_BYTES',
+    'wire/ticket SIGNATURE_BYTES',
+    'wire/yamux/frame HEADER_BYTES',
+    'wire/yamux/frame MAX_UINT32',
+    'relay/dial/proxy-v2 HEADER_BYTES',
+    'relay/dial/proxy-v2 TLV_HEADER_BYTES',
+    'auth/admission TICKET_ID_BYTES',
+    'auth/pki/serial SERIAL_BYTES',
+    'store/revocations MAX_NUMBER',
+  ],
+  'our own rhythm, which nobody else can change': [
+    'agent/listener KEEP_ALIVE_AFTER_MS',
+    'agent/manager-client LONGEST_SLEEP_MS',
+    'agent/resolver HOSTS_TTL_MS',
+    'auth/auth-server FILE_POLL_MS',
+    'auth/auth-server MAC_ONLY_LOG_MS',
+    'auth/auth-server STORE_POLL_MS',
+    'auth/site-memory OVERDUE_LOG_MS',
+    'manager/agents CLOSE_TICK_MS',
+    'manager/manager AUTH_PING_MS',
+    'manager/manager TICK_MS',
+    'manager/pushes PUSH_TICK_MS',
+    'relay/dial/connect-race ATTEMPT_DELAY_MS',
+    'relay/dial/connect-race KEEP_ALIVE_AFTER_MS',
+    'relay/policy/resolve RESOLUTION_DELAY_MS',
+    'relay/stream/sweep TICK_MS',
+    'relay/supervisor/machine-load MIN_INTERVAL_MS',
+    'relay/supervisor/throughput WINDOW_MS',
+    'relay/supervisor/worker-pool CHECK_MS',
+    'relay/worker DRAIN_CHECK_MS',
+    'relay/worker LOOP_DELAY_RESOLUTION_MS',
+    'relay/worker SELF_CHECK_MS',
+    'store/overrides-view DEFAULT_POLL_INTERVAL_MS',
+    'store/sqlite-database RETRY_JITTER_MS',
+    'store/sqlite-database RETRY_PAUSE_MS',
+  ],
+  'what counts as a success': [
+    'agent/relay-pool SHORT_LIFE_MS',
+    'cli/roles/process-tree STABLE_MS',
+    'relay/supervisor/worker-pool SOUND_AFTER_MS',
+  ],
+  'how bytes are put together, measured for speed': [
+    'channel/held-bytes BLOCK_BYTES',
+    'wire/yamux/output COPY_MAX_BYTES',
+    'wire/yamux/output FLUSH_BYTES',
+    'wire/yamux/output SLAB_BYTES',
+  ],
+  'arithmetic of time, weights and estimates': [
+    'auth/pki/validity BACKDATE_MS',
+    'auth/pki/validity DAY_MS',
+    'auth/pki/validity HOUR_MS',
+    'cli/files/certificate-findings DAY_MS',
+    'cli/files/certificate-findings WARN_BEFORE_MS',
+    'scheduler/relay-table MIN_FALLBACK_HEADROOM',
+  ],
+};
+
+interface Row {
+  readonly name: string;
+  readonly place: string;
+  readonly value: string;
+}
+
+const rows: Row[] = page
+  .split('\n')
+  .filter((line) => line.startsWith('| `'))
+  .map((line) => line.split('|').map((cell) => cell.trim()))
+  .map(([, name = '', place = '', value = '']) => ({ name: name.replaceAll('`', ''), place, value }));
+
+const isConfiguration = ({ place }: Row): boolean => place.endsWith('.yaml');
+
+const UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  B: 1,
+  KiB: 1024,
+  MiB: 1024 ** 2,
+  ms: 1,
+  s: 1000,
+  min: 60_000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
+
+/** `64 KiB`, `10 s`, `11m`, `253`: in bytes, in milliseconds, or as it is. */
+function quantity(text: string): number {
+  const [, number = '', unit = ''] = /^(\d+(?:\.\d+)?) ?([a-zA-Z]*)$/u.exec(text) ?? [];
+  return Number(number === '' ? Number.NaN : number) * (UNITS[unit] ?? Number.NaN);
+}
+
+/** Every shipped module, by the name that the page uses: `wire/messages`. */
+const modules: ReadonlyMap<string, string> = new Map(
+  readdirSync(packages).flatMap((owner) =>
+    readdirSync(join(packages, owner, 'src'), { recursive: true, encoding: 'utf8' })
+      .filter((file) => /^(?!.*(?:\.test|\.d|samples|recording)\.ts$).*\.ts$/u.test(file) && !file.startsWith('testing/'))
+      .map((file) => [`${owner}/${file.slice(0, -3)}`, readFileSync(join(packages, owner, 'src', file), 'utf8')]),
+  ),
+);
+
+const DECLARATION = /^(?:export )?const ([A-Z][A-Z0-9_]*)\b[^=]*=(?!=|>)\s*([\s\S]*?);$/gmu;
+
+/** The text of every constant of a module. */
+function constantsOf(place: string): Map<string, string> {
+  const text = (modules.get(place) ?? '').replaceAll(/\/\*[\s\S]*?\*\/|(?<=^|\s)\/\/.*$/gmu, '');
+  return new Map([...text.matchAll(DECLARATION)].map(([, name = '', value = '']) => [name, value]));
+}
+
+/** The value of `NAME` or `NAME.key.key` in a module: literals, arithmetic, and other constants of the same module. */
+function valueOf(place: string, path: string): unknown {
+  const [name = '', ...keys] = path.split('.');
+  const constants = constantsOf(place);
+  const source = constants.get(name);
+  if (source === undefined) return undefined;
+  const expression = source.replace(/\bas const\b|\bsatisfies\b[\s\S]*$/gu, '');
+  const scope = Object.fromEntries(
+    [...expression.matchAll(/\b[A-Z][A-Z0-9_]*\b/gu)]
+      .filter(([other]) => constants.has(other))
+      .map(([other]) => [other, valueOf(place, other)]),
+  );
+  let value: unknown = runInNewContext(`(${expression})`, scope);
+  for (const key of keys) value = (value as Record<string, unknown>)[key];
+  return value;
+}
+
+/** Keys and defaults of site.yaml and agent.yaml, from the page that is made from their schemas. */
+const configuration = new Map(
+  readFileSync(join(root, 'docs/configuration.md'), 'utf8')
+    .split(/^## /mu)
+    .slice(1)
+    .map((section) => [
+      /^\S+/u.exec(section)?.[0] ?? '',
+      new Map([...section.matchAll(/^\| `([^`]+)` \|[^|]*\| `?([^`|]+?)`? \|/gmu)].map(([, key = '', value = '']) => [key, value])),
+    ]),
+);
+
+test('the page has one line a limit', () => {
+  const names = rows.map(({ name, place }) => `${place} ${name}`);
+  expect(names.filter((name, index) => names.indexOf(name) !== index)).toEqual([]);
+  expect(rows.length).toBeGreaterThan(150);
+  for (const line of page.split('\n').filter((text) => text.startsWith('| `')))
+    expect(line.split('|'), line).toHaveLength(8);
+});
+
+test('every constant on the page exists and has the value that it says', () => {
+  for (const { name, place, value } of rows.filter((row) => !isConfiguration(row))) {
+    expect(modules.has(place), `${place}, the place of ${name}`).toBe(true);
+    expect({ place, name, value: valueOf(place, name) }).toEqual({ place, name, value: quantity(value) });
+  }
+});
+
+test('every key on the page exists and has the default that it says', () => {
+  for (const { name, place, value } of rows.filter(isConfiguration)) {
+    const standard = configuration.get(place)?.get(name);
+    expect(standard, `${name} of ${place}`).toBeDefined();
+    expect({ name, value: quantity(standard ?? '') }).toEqual({ name, value: quantity(value) });
+  }
+});
+
+test('every limit of the code is on the page, or has a reason not to be', () => {
+  const documented = new Set(rows.map(({ name, place }) => `${place} ${name.split('.')[0]}`));
+  const excused = new Set(Object.values(NOT_A_LIMIT).flat());
+  const found = [...modules.keys()].flatMap((place) =>
+    [...constantsOf(place).keys()].filter((name) => LIMIT_NAME.test(name)).map((name) => `${place} ${name}`),
+  );
+  expect(found.length).toBeGreaterThan(150);
+  expect(found.filter((name) => !documented.has(name) && !excused.has(name))).toEqual([]);
+  // No excuse for what is gone, or documented after all.
+  expect([...excused].filter((name) => !found.includes(name) || documented.has(name))).toEqual([]);
+});
+
+test('every limit that an operator can set is on the page', () => {
+  expect([...configuration.keys()]).toEqual(['site.yaml', 'agent.yaml']);
+  for (const [place, keys] of configuration) {
+    const documented = new Set(rows.filter((row) => row.place === place).map(({ name }) => name));
+    expect([...keys.keys()].filter((key) => LIMIT_KEY.test(key) && !documented.has(key))).toEqual([]);
+  }
+});
