@@ -100,6 +100,35 @@ describe('DNS', () => {
     virtual.onStep = () => expect(virtual.decide().kind).toBe('relayed');
     virtual.run(virtual.ttlMs + 2100);
     expect(virtual.steering.current).toBe(stays);
+    expect(virtual.connections).toEqual([stays]);
+  });
+
+  test('it is left even when nobody else answers; the lease lives to its end', () => {
+    const virtual = mesh({ a: good });
+    virtual.run(1000);
+    virtual.zone = ['b'];
+    virtual.run(virtual.ttlMs + 7100);
+    expect(virtual.steering.current).toBeUndefined();
+    expect(virtual.connections).not.toContain('a');
+    expect(virtual.decide().kind).toBe('relayed');
+    virtual.run(600_000);
+    expect(virtual.decide()).toEqual({ kind: 'direct', reason: 'managers_silent' });
+  });
+
+  test('a search follows the zone: what is gone is neither asked nor listened to, what is new is asked', () => {
+    const virtual = mesh({ a: { kind: 'lease', delayMs: 2000 } }, 1, { zone: { ttlMinMs: 1000, ttlMaxMs: 1000, retryFirstMs: 1000 } });
+    virtual.zone = ['a', 'x', 'y'];
+    virtual.run(50);
+    virtual.zone = ['b', 'y'];
+    virtual.managers.set('b', { kind: 'lease', delayMs: 2000 });
+    virtual.run(1100);
+    const from = virtual.attempts.length;
+    expect(virtual.attempts.at(-1)?.address).toBe('b');
+    virtual.run(1800);
+    expect(virtual.steering.current).toBeUndefined();
+    virtual.run(400);
+    expect(virtual.steering.current).toBe('b');
+    for (const { address } of virtual.attempts.slice(from)) expect(['b', 'y']).toContain(address);
   });
 
   test('a new manager gets its share of the agents within a TTL', () => {
@@ -216,6 +245,20 @@ describe('leases', () => {
     expect(virtual.decide().kind).toBe('relayed');
     virtual.run(20_000);
     expect(virtual.decide()).toEqual({ kind: 'direct', reason: 'managers_silent' });
+  });
+
+  test('a lease that ends while its renewal is open is waited for, also after a time without the mesh', () => {
+    const virtual = mesh({ a: silent });
+    virtual.lease = { ttlMs: 2000, renewAfterMs: 2000 };
+    virtual.run(6000);
+    expect(virtual.decide().kind).toBe('direct');
+    virtual.managers.set('a', good);
+    virtual.runUntilLease(60_000);
+    virtual.managers.set('a', silent);
+    virtual.run(2050);
+    expect(virtual.decide()).toEqual({ kind: 'wait' });
+    virtual.run(5000);
+    expect(virtual.decide().kind).toBe('direct');
   });
 
   test('a renewal that is not answered: the manager is left for another', () => {

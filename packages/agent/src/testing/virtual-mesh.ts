@@ -62,6 +62,11 @@ export class VirtualMesh {
     this.steering = new Steering({ random: seeded(seed) }, { ...INIT, ...init });
   }
 
+  /** Addresses to which there is a connection, or an attempt at one. */
+  get connections(): string[] {
+    return [...this.#open.keys()];
+  }
+
   decide(): Route {
     return this.steering.decide(this.now, (_lease, { name }) => this.linkStates.get(name) ?? 'ready');
   }
@@ -141,6 +146,7 @@ export class VirtualMesh {
 
   #contact(address: string, type: 'ask' | 'probe'): void {
     const behaviour = this.managers.get(address) ?? { kind: 'silent' };
+    if (type === 'probe' && this.#open.has(address)) throw new Error(`a second connection to ${address}`);
     const token = Symbol(address);
     this.#open.set(address, token);
     if (behaviour.kind === 'silent') return;
@@ -150,6 +156,7 @@ export class VirtualMesh {
   }
 
   #answer(address: string, type: 'ask' | 'probe', behaviour: Exclude<Behaviour, { kind: 'silent' }>): void {
+    if (behaviour.kind === 'unreachable' || type === 'probe') this.#open.delete(address);
     if (behaviour.kind === 'unreachable') this.steering.lost(this.now, address, 'unreachable');
     else if (type === 'probe') this.steering.answered(this.now, address);
     else if (behaviour.kind === 'lease') this.steering.leased(this.now, address, this.offer());
