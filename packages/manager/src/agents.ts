@@ -57,7 +57,7 @@ export class Agents {
     return this.#agents.size;
   }
 
-  /** Agents whose last hello said that they connect clients directly, and how many hellos have said so. */
+  /** Agents that said they connect clients directly and have no lease since, and how many hellos have said so. */
   get direct(): { readonly agents: number; readonly hellos: number } {
     return { agents: this.#directAgents, hellos: this.#directHellos };
   }
@@ -107,13 +107,14 @@ export class Agents {
   async #onHello(agent: AgentSession, hello: Message<'hello'>): Promise<void> {
     const { clock, desk, metrics } = this.#components;
     const startedAtMs = clock.now();
+    if (hello.direct === 1) this.#noteDirect(agent);
     try {
       if (this.#closing) throw new Refusal('SHUTTING_DOWN', 'this manager is stopping');
       const { message, reason } = await desk.lease(agent, hello);
       agent.lease(message);
       metrics.leases.inc({ reason });
       metrics.leaseSeconds.observe({}, (clock.now() - startedAtMs) / 1000);
-      this.#noteDirect(agent, hello.direct === 1);
+      this.#noteRelayed(agent);
     } catch (error) {
       this.#refuse(agent, hello.id, error);
     }
@@ -130,19 +131,26 @@ export class Agents {
     agent.refuse(id, refusal);
   }
 
-  #noteDirect(agent: AgentSession, direct: boolean): void {
-    if (direct) {
-      this.#directHellos += 1;
-      this.#components.metrics.directHellos.inc({});
-    }
-    if (direct === agent.direct) return;
-    agent.direct = direct;
-    this.#directAgents += direct ? 1 : -1;
+  #noteDirect(agent: AgentSession): void {
+    this.#directHellos += 1;
+    this.#components.metrics.directHellos.inc({});
+    if (agent.direct) return;
+    agent.direct = true;
+    this.#directAgents += 1;
     this.#components.log.warn(
-      { event: direct ? 'agent_direct' : 'agent_relayed', device: deviceOf(agent), address: agent.address },
-      direct
-        ? 'an agent was connecting its clients directly: look which managers it could not reach'
-        : 'the agent uses relays again',
+      { event: 'agent_direct', device: deviceOf(agent), address: agent.address },
+      'an agent is connecting its clients directly: look which managers it could not reach',
+    );
+  }
+
+  /** With a lease in its hands it has a relay again. */
+  #noteRelayed(agent: AgentSession): void {
+    if (!agent.direct) return;
+    agent.direct = false;
+    this.#directAgents -= 1;
+    this.#components.log.info(
+      { event: 'agent_relayed', device: deviceOf(agent), address: agent.address },
+      'the agent uses relays again',
     );
   }
 

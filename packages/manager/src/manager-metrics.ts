@@ -90,7 +90,7 @@ function registerGauges(metrics: Metrics, gauges: ManagerGauges): void {
     metrics.gauge({ name, help }, (metric) => metric.set({}, value()));
   };
   gauge('sekisho_manager_agents', 'Agents connected.', () => gauges.agents());
-  gauge('sekisho_manager_agents_direct', 'Agents whose last hello said that they connect clients directly.', () =>
+  gauge('sekisho_manager_agents_direct', 'Agents that said they connect clients directly, and have no lease since.', () =>
     gauges.agentsDirect(),
   );
   gauge('sekisho_manager_pushes_pending', 'Agents still to be moved off a relay.', () => gauges.pushesPending());

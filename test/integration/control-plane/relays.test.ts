@@ -142,16 +142,24 @@ test('an auth that takes questions and never answers costs one wait, and is not 
   hung.close();
 });
 
-test('agents that go direct are counted and told of, once each way', async () => {
+test('agents that go direct are counted and told of, once each way, until they have a lease', async () => {
   await site.startRelays(1);
   await site.startManager();
   const agent = await site.agent(await site.device());
-  await agent.hello({ direct: 1 });
-  await agent.hello({ direct: 1 });
+  const relay = relayNamed('s1');
+  relay.close();
+  await eventually('it is marked', () => stateOf('s1') === 'down');
+  expect(await agent.hello({ direct: 1 })).toMatchObject({ type: 'refuse', code: 20 });
+  expect(await agent.hello({ direct: 1 })).toMatchObject({ type: 'refuse', code: 20 });
   expect(site.manager!.status().direct).toEqual({ agents: 1, hellos: 2 });
   expect(await values(site.managerMetrics)).toMatchObject({ sekisho_manager_direct_hellos_total: 2, sekisho_manager_agents_direct: 1 });
-  await agent.hello({ direct: 0 });
-  expect(site.manager!.status().direct).toEqual({ agents: 0, hellos: 2 });
+
+  const again = new FakeRelay({ name: 's1', credentials: site.credentials('relay'), port: relay.port });
+  await again.listen();
+  site.relays.push(again);
+  await eventually('it is up again', () => stateOf('s1') === 'up');
+  expect(await agent.hello({ direct: 1 })).toMatchObject({ type: 'lease' });
+  expect(site.manager!.status().direct).toEqual({ agents: 0, hellos: 3 });
   expect(site.logged.filter(({ event }) => event === 'agent_direct' || event === 'agent_relayed').length).toBe(2);
 });
 
