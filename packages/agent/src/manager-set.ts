@@ -14,7 +14,7 @@ export const MANAGER_FAILURES = [
 export type ManagerFailure = (typeof MANAGER_FAILURES)[number];
 
 /** Good answers after which a manager that had failed is one like the others again. */
-export const GOOD_ANSWERS_TO_RETURN = 2;
+const GOOD_ANSWERS_TO_RETURN = 2;
 
 export interface ManagerHealth {
   readonly address: string;

@@ -21,7 +21,7 @@ export function seeded(seed: number): () => number {
   };
 }
 
-export const INIT: SteeringInit = {
+const INIT: SteeringInit = {
   zone: { ttlMinMs: 30_000, ttlMaxMs: 1_200_000, retryFirstMs: 1000 },
   failMode: 'open',
   managerStaggerMs: 300,
