@@ -129,6 +129,14 @@ test('docs/protocol.md has the test vectors', () => {
   expect(text).toContain(readFileSync(join(fixtures, 'ticket.hex'), 'utf8').trim());
 });
 
+test('docs/operations.md names the rights that the store was tested with, for the ACL of Redis', () => {
+  const tested = readFileSync(join(root, 'packages/store/src/open-store.test.ts'), 'utf8');
+  const rights = (text: string): string[] => [...text.matchAll(/(?<=[ '`\n])\+[a-z]+/gu)].map(([right]) => right);
+  const [, commands = ''] = /const ACL_COMMANDS =([^;]+);/u.exec(tested) ?? [];
+  expect(rights(commands).length).toBeGreaterThan(10);
+  expect(rights(doc('operations.md'))).toEqual(rights(commands));
+});
+
 test('every link between documents leads somewhere', () => {
   const files = ['README.md', ...readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`)];
   for (const file of files) {
