@@ -2,7 +2,7 @@ import { lookup as systemLookup } from 'node:dns';
 import { Resolver } from 'node:dns/promises';
 import { connect, type LookupFunction, type Socket } from 'node:net';
 import type { MailProtocol, RefusalCode } from '@sekisho/wire';
-import type { PumpEnd } from './stream-pump.ts';
+import type { ConnectionEnd } from './relayed.ts';
 
 export interface DirectInit {
   readonly host: string;
@@ -18,7 +18,7 @@ export interface DirectHandler {
   /** Instead of onConnected. */
   onFailed(code: RefusalCode): void;
   /** After onConnected, once. */
-  onEnded(end: PumpEnd): void;
+  onEnded(end: ConnectionEnd): void;
 }
 
 /** A session in which no byte moves: the longest wait of its protocol (RFC 5321 4.5.3.2.6, RFC 1939 3, RFC 2177) and more. */
@@ -78,7 +78,7 @@ export class DirectConnection {
   }
 
   /** One side is gone: with both ends said that is the end, otherwise the other side must hear that it was none. */
-  #onClosed(other: Socket, end: PumpEnd): void {
+  #onClosed(other: Socket, end: ConnectionEnd): void {
     if (this.#clientEnded && this.#serverEnded) return this.#finish('completed');
     other.resetAndDestroy();
     this.#finish(end);
@@ -96,7 +96,7 @@ export class DirectConnection {
     this.#handler.onFailed(code);
   }
 
-  #finish(end: PumpEnd): void {
+  #finish(end: ConnectionEnd): void {
     const wasOpen = this.#state === 'open';
     this.#state = 'over';
     if (wasOpen) this.#handler.onEnded(end);

@@ -8,13 +8,13 @@ import { endpointText, refuseClient } from './client-socket.ts';
 import { DirectConnection } from './direct.ts';
 import type { Lease } from './lease-state.ts';
 import { RelayLeg } from './relay-leg.ts';
+import { type ConnectionEnd, RelayedConnection } from './relayed.ts';
 import type { RelayLink } from './relay-link.ts';
 import type { RelayPool } from './relay-pool.ts';
 import { RelayRace } from './relay-race.ts';
 import { type DirectReason, type Route, withoutMesh } from './route.ts';
 import type { AgentSettings, AgentTimings } from './settings.ts';
 import type { Steering } from './steering.ts';
-import { type PumpEnd, StreamPump } from './stream-pump.ts';
 
 export interface SessionComponents {
   readonly clock: Clock;
@@ -54,7 +54,7 @@ export class Session {
   #relays: readonly RelayAddress[] = [];
   #race: RelayRace | undefined;
   readonly #legs = new Map<number, RelayLeg>();
-  #traffic: StreamPump | DirectConnection | undefined;
+  #traffic: RelayedConnection | DirectConnection | undefined;
   #link: RelayLink | undefined;
 
   // For the summary.
@@ -185,13 +185,13 @@ export class Session {
     this.#connectMs = connectMs;
     const { clock, metrics } = this.#components;
     metrics.timeToRelay.observe({}, (clock.now() - this.#startedAtMs) / 1000);
-    const pump = new StreamPump({
+    const connection = new RelayedConnection({
       client: this.#init.client,
       stream,
       onEnded: (end) => this.#end(end === 'destination_aborted' && link.gone ? 'relay_lost' : end),
     });
-    this.#traffic = pump;
-    pump.start(rest);
+    this.#traffic = connection;
+    connection.start(rest);
   }
 
   #goDirect(reason: DirectReason): void {
@@ -217,7 +217,7 @@ export class Session {
             this.#traffic = undefined;
             this.#refuse(code, 'unreachable');
           },
-          onEnded: (end: PumpEnd) => this.#end(end),
+          onEnded: (end: ConnectionEnd) => this.#end(end),
         },
       },
       { ...destination, protocol, timeoutMs: timings.directTimeoutMs, dnsServers: settings.dns.servers },
