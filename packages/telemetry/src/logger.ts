@@ -10,10 +10,10 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 const MAX_TEXT_CHARACTERS = 512;
 
 /**
- * Fields that may hold a secret. They are censored wherever they turn up at the top or one level below it, so that a
- * careless `log.info({ settings })` gives no key away.
+ * Fields that may hold a secret. They are censored at the top and in the two levels below it, where the settings of every
+ * role have theirs, so that a careless `log.info({ settings })` gives no key away.
  */
-const SECRET_FIELDS = ['keyPem', 'privatePem', 'ticket', 'password', 'secret', 'token', 'key'];
+const SECRET_FIELDS = ['keyPem', 'ticketKeyPem', 'privatePem', 'ticket', 'password', 'secret', 'token', 'key'];
 
 export interface LoggerInit {
   readonly role: string;
@@ -35,7 +35,7 @@ export function createLogger(init: LoggerInit): Logger {
       base,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
-      redact: { paths: SECRET_FIELDS.flatMap((field) => [field, `*.${field}`]), censor: '[secret]' },
+      redact: { paths: SECRET_FIELDS.flatMap((field) => [field, `*.${field}`, `*.*.${field}`]), censor: '[secret]' },
     },
     init.destination ?? standardOutput(),
   );
