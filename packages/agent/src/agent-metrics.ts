@@ -4,7 +4,7 @@ import { MANAGER_FAILURES } from './manager-set.ts';
 import { DIRECT_REASONS } from './route.ts';
 
 /** How a client's connection went. */
-export const ROUTES = ['relayed', 'direct', 'none'] as const;
+const ROUTES = ['relayed', 'direct', 'none'] as const;
 export type RouteTaken = (typeof ROUTES)[number];
 
 /** Termination codes of a session: what the summary line, the bye and the metric say. */
