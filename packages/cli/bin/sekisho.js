@@ -3,12 +3,16 @@
 // any Node >= 20 can start this file; a machine whose own Node is new enough uses that.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import module from 'node:module';
 import { fileURLToPath } from 'node:url';
 
 const NEEDED_MAJOR = 24;
 const own = fileURLToPath(new URL('../../../node_modules/.bin/node', import.meta.url));
 
 if (Number(process.versions.node.split('.')[0]) >= NEEDED_MAJOR) {
+  // Halves the start, and with it the time until a dead worker is replaced. In the checkout and not in /tmp, where another
+  // user could have put code to be run.
+  module.enableCompileCache(fileURLToPath(new URL('../../../node_modules/.cache/sekisho', import.meta.url)));
   await import('../src/main.ts');
 } else if (existsSync(own)) {
   const child = spawn(own, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: 'inherit' });

@@ -5,7 +5,7 @@ import { WireError } from './wire-error.ts';
  * table of named fields; the table is the specification, the encoder and the decoder at once. Unknown tags are skipped,
  * so that a newer peer may say more; a known field that is too long, too short or doubled is an error.
  */
-export type FieldKind =
+type FieldKind =
   | { readonly kind: 'u8' | 'u16' | 'u32' | 'u64' }
   | { readonly kind: 'text'; readonly maxBytes: number }
   | { readonly kind: 'texts'; readonly maxBytes: number; readonly maxCount: number }

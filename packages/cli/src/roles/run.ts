@@ -3,7 +3,7 @@ import type { SiteConfig } from '../config/site-schema.ts';
 import { CommandError, EXIT } from '../exit-codes.ts';
 
 /** A role that runs, as the command line sees it. */
-export interface Running {
+interface Running {
   /** Stops taking new work and resolves when the old is done. */
   drain(): Promise<void>;
   /** Ends at once. */
