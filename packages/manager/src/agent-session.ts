@@ -44,7 +44,7 @@ export class AgentSession {
   #hellosRefused = 0;
   #hellosWaiting = 0;
 
-  /** Sweeps since something was heard. */
+  /** Sweeps since something was heard, or since the beginning from somebody whom neither CA nor auth has vouched for. */
   silentSweeps = 0;
   /** Of its first hello; another one on the same connection is a violation. */
   mac: Buffer | undefined;
@@ -105,7 +105,8 @@ export class AgentSession {
   }
 
   #onMessage(message: Message<FromAgent>): void {
-    this.silentSweeps = 0;
+    // Whoever has proved nothing cannot keep his place among the agents by talking.
+    if (this.peer.verified || this.held !== undefined) this.silentSweeps = 0;
     if (message.type === 'hello') return this.#onHello(message);
     if (this.#messages.take(this.#components.clock.now()) > 0)
       return this.close(new ChannelError('BUSY', 'more messages than an agent has reason to send'));

@@ -107,10 +107,14 @@ export class Agents {
   async #onHello(agent: AgentSession, hello: Message<'hello'>): Promise<void> {
     const { clock, desk, metrics } = this.#components;
     const startedAtMs = clock.now();
-    if (hello.direct === 1) this.#noteDirect(agent);
+    const direct = hello.direct === 1;
+    // It is an alarm: of who is not admitted yet, only the owner of a certificate of the operator's may raise it.
+    if (direct && agent.peer.verified) this.#noteDirect(agent);
     try {
       if (this.#closing) throw new Refusal('SHUTTING_DOWN', 'this manager is stopping');
       const { message, reason } = await desk.lease(agent, hello);
+      if (agent.closed) return;
+      if (direct && !agent.peer.verified) this.#noteDirect(agent);
       agent.lease(message);
       metrics.leases.inc({ reason });
       metrics.leaseSeconds.observe({}, (clock.now() - startedAtMs) / 1000);
@@ -201,6 +205,8 @@ const REJECTION_OF_ERROR: Partial<Record<ChannelErrorCode, Rejection>> = {
   TIMEOUT: 'idle',
 };
 
-function deviceOf({ mac }: AgentSession): string | null {
-  return mac === undefined ? null : mac.toString('hex').replaceAll(/(..)(?=.)/gu, '$1:');
+/** The MAC address it claims, or before its first hello is answered the one that it has proved. */
+function deviceOf({ mac, peer: { verified, identity } }: AgentSession): string | null {
+  if (mac !== undefined) return mac.toString('hex').replaceAll(/(..)(?=.)/gu, '$1:');
+  return verified && identity?.kind === 'device' ? identity.mac : null;
 }

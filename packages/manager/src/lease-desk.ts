@@ -1,5 +1,5 @@
 import type { RelayTable } from '@sekisho/scheduler';
-import { chooseVersion, type Message, PROTOCOL_VERSIONS, Refusal } from '@sekisho/wire';
+import { chooseVersion, MAX_CERTIFICATE_BYTES, type Message, PROTOCOL_VERSIONS, Refusal } from '@sekisho/wire';
 import type { AgentSession } from './agent-session.ts';
 import type { AuthPool } from './auth-pool.ts';
 import type { LeaseReason } from './manager-metrics.ts';
@@ -47,6 +47,8 @@ export class LeaseDesk {
     if (version === undefined) throw new Refusal('VERSION', 'this manager speaks none of the versions offered');
     const mac = this.#macOf(agent, hello);
     const { peer, address } = agent;
+    // Auth cannot be shown it, and no certificate of the operator's is so large.
+    if (peer.certificate.length > MAX_CERTIFICATE_BYTES) throw new Refusal('DEVICE_REFUSED', 'the certificate is too large');
     // Auth first, also when there is no relay: only a device that is admitted may hear an absence, which lets it go
     // directly to its destination.
     const grant = await this.#components.auths.authorize({

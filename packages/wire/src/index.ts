@@ -5,6 +5,7 @@ export {
   DATA_ALPN,
   MAIL_PROTOCOLS,
   type MailProtocol,
+  MAX_CERTIFICATE_BYTES,
   MAX_HOST_BYTES,
   MAX_RELAYS,
   type Message,

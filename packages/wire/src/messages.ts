@@ -16,7 +16,8 @@ const MAX_NAME_BYTES = 64;
 export const MAX_HOST_BYTES = 253;
 const MAX_TEXT_BYTES = 255;
 export const MAX_TICKET_BYTES = 3072;
-const MAX_CERTIFICATE_BYTES = 4096;
+/** A device's certificate in DER; the operator's have about 500 bytes. */
+export const MAX_CERTIFICATE_BYTES = 4096;
 export const SESSION_ID_BYTES = 16;
 
 const u8 = (tag: number) => ({ tag, kind: 'u8' }) as const;
