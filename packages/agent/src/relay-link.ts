@@ -241,13 +241,14 @@ export class RelayLink {
     clearTimeout(this.#admitTimer);
     if (this.#state === 'closed') return;
     this.#state = 'closed';
-    this.#settle(false);
     this.#handler.onEnd({
       refused: this.#refused?.code,
       retryAfterMs: this.#refused?.retryAfterMs ?? 0,
       error,
       wasAdmitted: this.#isAdmitted,
     });
+    // Last: the sessions that wait decide again, by what is known of this relay now.
+    this.#settle(false);
   }
 
   #settle(isOpen: boolean): void {

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { addressOf } from '@sekisho/channel';
 import type { Logger } from '@sekisho/telemetry';
-import { encodeFrame, MAIL_PROTOCOLS, type MailProtocol, type Message, type MuxStream, type RefusalCode, type RelayAddress } from '@sekisho/wire';
+import { encodeFrame, MAIL_PROTOCOLS, type MailProtocol, type Message, type MuxStream, type RefusalCode, REFUSALS, type RelayAddress } from '@sekisho/wire';
 import type { Clock } from './clock.ts';
 import type { AgentMetrics, Outcome, RouteTaken, SessionState } from './agent-metrics.ts';
 import { endpointText, refuseClient } from './client-socket.ts';
@@ -41,6 +41,9 @@ export interface SessionInit {
   readonly timings: AgentTimings;
 }
 
+/** A relay that is started again breaks a session that was about to begin once, and its successor perhaps once more. */
+const MAX_RACES = 3;
+
 /** One client connection: how it goes, the relay or the destination that takes it, the bytes, the summary. */
 export class Session {
   readonly id: string;
@@ -53,6 +56,7 @@ export class Session {
   #lease: Lease | undefined;
   #relays: readonly RelayAddress[] = [];
   #race: RelayRace | undefined;
+  #races = 0;
   readonly #legs = new Map<number, RelayLeg>();
   #traffic: RelayedConnection | DirectConnection | undefined;
   #link: RelayLink | undefined;
@@ -101,6 +105,7 @@ export class Session {
     if (route.kind === 'refuse') return this.#refuse(route.code);
     this.#lease = route.lease;
     this.#relays = route.relays;
+    this.#races += 1;
     this.#race = new RelayRace({
       relays: route.relays.length,
       startedAtMs: this.#components.clock.now(),
@@ -119,11 +124,27 @@ export class Session {
     // Connected: the leg itself has handed its stream over.
     if (verdict.kind === 'connected') return;
     this.#cancelLegs();
-    if (verdict.kind === 'refused') return this.#refuse(verdict.code);
+    if (verdict.kind === 'refused') {
+      // Another relay might say yes, and the manager may know one by now.
+      if (REFUSALS[verdict.code].elsewhere) this.#components.onTrouble();
+      return this.#refuse(verdict.code);
+    }
     this.#components.onTrouble();
+    if (this.#mayDecideAgain(now)) {
+      this.state = 'deciding';
+      return this.decide();
+    }
     const route = withoutMesh(this.#init.settings.failMode, 'relay_unreachable');
     if (route.kind === 'direct') this.#goDirect(route.reason);
     else if (route.kind === 'refuse') this.#refuse(route.code);
+  }
+
+  /** No relay has taken the session: whether to look again, because the lease is being renewed or a link made anew. */
+  #mayDecideAgain(nowMs: number): boolean {
+    if (nowMs >= this.#deadlineMs) return false;
+    const { steering, pool } = this.#components;
+    const { kind } = steering.decide(nowMs, pool.state);
+    return kind === 'wait' || (kind === 'relayed' && this.#races < MAX_RACES);
   }
 
   #openLeg(race: RelayRace, index: number): void {
