@@ -226,6 +226,16 @@ describe('at a site', () => {
     expect(await shown(MAC, ...AT_OPERATOR)).toMatchObject({ label: '受付', notes: '' });
   });
 
+  test('a device that is admitted by its MAC alone has the rights that stand in the registry', async () => {
+    const [all, some] = ['02:00:5e:10:00:31', '02:00:5e:10:00:32'];
+    await sekisho('device', 'register', all, ...AT_SITE, '--mac-only');
+    await sekisho('device', 'register', some, ...AT_SITE, '--mac-only', '--rights', 'pop3,smtp');
+    await sekisho('device', 'register', some, ...AT_SITE, '--notes', 'as before');
+    expect(await shown(all, ...AT_SITE)).toMatchObject({ proof: 'mac-only', rights: ['smtp', 'pop3', 'imap'] });
+    expect(await shown(some, ...AT_SITE)).toMatchObject({ proof: 'mac-only', rights: ['smtp', 'pop3'] });
+    expect(await sekisho('device', 'register', some, ...AT_SITE, '--rights', 'ftp')).toMatchObject({ code: 2, stdout: '' });
+  });
+
   test('disable and enable, for a device that is registered and for one that is not', async () => {
     for (const mac of [MAC, OTHER]) {
       const disabled = await sekisho('device', 'disable', mac, ...AT_SITE);

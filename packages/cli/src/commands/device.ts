@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { Operator, REVOCATION_REASONS, type RevocationReason } from '@sekisho/auth';
 import type { DeviceRecord } from '@sekisho/store';
-import { parseMac, parseRights } from '@sekisho/wire';
+import { parseMac, parseRights, RIGHTS } from '@sekisho/wire';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { CommandError } from '../exit-codes.ts';
 import { agentYaml, renewedAgentYaml } from '../files/agent-yaml.ts';
@@ -26,12 +26,14 @@ interface RegisterOptions {
   readonly label?: string;
   readonly contact?: string;
   readonly notes?: string;
+  readonly rights?: readonly string[];
   readonly macOnly?: boolean;
 }
 
 type ListOptions = RegistryOptions & { readonly json: boolean };
 
 const MAX_LABEL_CHARS = 200;
+const ALL_RIGHTS = Object.keys(RIGHTS);
 
 /** `sekisho device …`: what is carried to routers, and what is known of them. */
 export function addDeviceCommands(program: Command): void {
@@ -54,7 +56,7 @@ function addEnroll(device: Command): void {
     .requiredOption('--out <file>', 'where to write the agent.yaml')
     .option('--label <text>', 'what the device is, for people', label, '')
     .option('--contact <text>', 'whom to tell when something is wrong with it', label, '')
-    .option('--rights <list>', 'what it may use, with commas between', rights, ['smtp', 'pop3', 'imap'])
+    .option('--rights <list>', 'what it may use, with commas between', rights, ALL_RIGHTS)
     .option('--days <n>', 'how long its certificate is valid', days, 825)
     .option('--mac-only', 'without a certificate of the operator; only sites with auth.proof: mac-only take it', false)
     .description('make the key and the certificate of a device, offline')
@@ -155,6 +157,7 @@ function addRegister(device: Command): void {
     .option('--notes <text>', 'anything else')
     .option('--mac-only', 'admit it by its MAC alone, if the site has auth.proof: mac-only')
     .option('--no-mac-only', 'ask it for its certificate again')
+    .option('--rights <list>', 'with --mac-only: what it may use, with commas between; by default everything', rights)
     .description("note names and contacts in a site's registry; a certificate needs no registration")
     .addHelpText('after', '\nWhat is not given stays as it is.')
     .action(async (address: string, options: RegisterOptions) => {
@@ -162,7 +165,9 @@ function addRegister(device: Command): void {
         const before = (await store.getDevice(address)) ?? newRecord(address);
         const { config: _, macOnly, ...given } = options;
         const proof = macOnly === undefined ? before.proof : macOnly ? 'mac-only' : 'certificate';
-        await store.putDevice({ ...before, ...given, proof, updatedAt: Date.now() });
+        // Without a certificate of the operator's its rights are what stands here; none at all would admit it to nothing.
+        const own = proof === 'mac-only' && before.rights.length === 0 ? ALL_RIGHTS : before.rights;
+        await store.putDevice({ ...before, rights: own, ...given, proof, updatedAt: Date.now() });
         result(address);
         say(`${address} is registered at this site. Look at it: sekisho device show ${address} --config ${options.config}`);
       });
