@@ -152,6 +152,21 @@ test('a whole section is laid down before a key in it', () => {
 });
 
 test.each([
+  ['SEKISHO__servers__length', 'servers.length'],
+  ['SEKISHO__servers__2__name', 'servers.2.name'],
+  ['SEKISHO__servers__999999999__name', 'servers.999999999.name'],
+])('environment: %s names no place in a list of one', (variable, key) => {
+  const problems = file.problems('name: a\nservers: [{ name: s1, address: x }]\n', schema, { [variable]: 'x' });
+  expect(problems).toEqual([expect.objectContaining({ file: `environment ${variable}`, key, message: expect.stringContaining('that list has 1 entries') })]);
+});
+
+test('the environment may add one entry to a list', () => {
+  file.write('name: a\nservers: [{ name: s1, address: x }]\n');
+  const { servers } = file.load(schema, { SEKISHO__servers__1: '{ name: s2, address: y }' });
+  expect(servers).toEqual([{ name: 's1', address: 'x' }, { name: 's2', address: 'y' }]);
+});
+
+test.each([
   ['a wrong value', { SEKISHO__relay__maxSessions: 'many' }, 'SEKISHO__relay__maxSessions', 'relay.maxSessions', /expected number/u],
   ['nothing', { SEKISHO__relay__maxSessions: '' }, 'SEKISHO__relay__maxSessions', 'relay.maxSessions', /expected number/u],
   ['an unknown key', { SEKISHO__relay__maxsessions: '5' }, 'SEKISHO__relay__maxsessions', 'relay.maxsessions', /no such key/u],

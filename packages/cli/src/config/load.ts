@@ -1,5 +1,5 @@
 import { closeSync, openSync, readSync } from 'node:fs';
-import { type Document, isCollection, isMap, isScalar, LineCounter, type Node, type Pair, parseDocument, visit, type YAMLError } from 'yaml';
+import { type Document, isCollection, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument, visit, type YAMLError } from 'yaml';
 import type { z } from 'zod';
 import { ConfigError, type Problem } from './config-error.ts';
 
@@ -127,6 +127,8 @@ function applyEnvironment(document: Document, environment: Environment): Map<str
     if (syntax !== undefined) throw fail(`${notYaml(syntax)}; a text with signs in it needs quotes within the value`);
     if (aliasIn(parsed) !== undefined) throw fail(NO_ALIASES);
     if (!canHold(document, path)) throw fail('there is no such key: what stands before the last __ is a single value');
+    const list = missedList(document, path);
+    if (list !== undefined) throw fail(`there is no such place: that list has ${list} entries, counted from 0; one more may be added behind them`);
     document.setIn(path, document.createNode(parsed.toJS()));
     overridden.set(key, name);
   }
@@ -138,6 +140,15 @@ function canHold(document: Document, path: readonly string[]): boolean {
     const node = document.getIn(path.slice(0, index + 1), true);
     return node === undefined || isCollection(node) || (isScalar(node) && node.value === null);
   });
+}
+
+/** The length of the list in which the path names a place that is neither in it nor right behind it. */
+function missedList(document: Document, path: readonly string[]): number | undefined {
+  for (const [index, part] of path.entries()) {
+    const node = document.getIn(path.slice(0, index), true);
+    if (isSeq(node) && !(/^\d{1,4}$/u.test(part) && Number(part) <= node.items.length)) return node.items.length;
+  }
+  return undefined;
 }
 
 interface Explained {
