@@ -23,16 +23,14 @@ const LINE_TIMEOUT_MS = 5000;
 /** An agent in this process, with a key and a certificate of its own: many of them cost no processes. */
 export class LocalAgent {
   readonly port: number;
-  readonly mac: string;
   readonly metrics: Metrics;
   readonly #agent: Agent;
   readonly #lines: LogLine[];
 
-  constructor(components: { agent: Agent; metrics: Metrics; lines: LogLine[] }, init: { mac: string; port: number }) {
+  constructor(components: { agent: Agent; metrics: Metrics; lines: LogLine[] }, init: { port: number }) {
     this.#agent = components.agent;
     this.#lines = components.lines;
     this.metrics = components.metrics;
-    this.mac = init.mac;
     this.port = init.port;
   }
 
@@ -93,5 +91,5 @@ export async function startLocalAgent(mesh: Mesh, init: LocalAgentInit): Promise
     },
   );
   const port = agent.status().listeners[0]?.listen.port ?? 0;
-  return new LocalAgent({ agent, metrics, lines }, { mac, port });
+  return new LocalAgent({ agent, metrics, lines }, { port });
 }

@@ -70,6 +70,11 @@ export class SmtpConversation {
   /** From the greeting to the server's go-ahead for the message. */
   async untilData(): Promise<void> {
     await this.expect(220);
+    await this.begin();
+  }
+
+  /** From EHLO to the server's go-ahead for the message. */
+  async begin(): Promise<void> {
     await this.command('EHLO client.example.com', 250);
     await this.command('MAIL FROM:<office@office.example>', 250);
     await this.command('RCPT TO:<friend@mail.example>', 250);
@@ -82,9 +87,14 @@ export class SmtpConversation {
     if (!this.#socket.write(bytes)) await Promise.race([once(this.#socket, 'drain'), once(this.#socket, 'close')]);
   }
 
-  /** After DATA: the message, its end, and QUIT. */
-  async finish(subject: string): Promise<void> {
+  /** After DATA: a message, and its end. */
+  async message(subject: string): Promise<void> {
     await this.command(`Subject: ${subject}\r\n\r\nKonnichiwa.\r\n.`, 250);
+  }
+
+  /** After DATA: a message, its end, and QUIT. */
+  async finish(subject: string): Promise<void> {
+    await this.message(subject);
     await this.command('QUIT', 221);
     this.close();
   }
@@ -110,11 +120,8 @@ export async function sendMail(port: number, subject: string): Promise<Sent> {
   try {
     await conversation.expect(220);
     const greetingMs = performance.now() - startedAt;
-    await conversation.command('EHLO client.example.com', 250);
-    await conversation.command('MAIL FROM:<office@office.example>', 250);
-    await conversation.command('RCPT TO:<friend@mail.example>', 250);
-    await conversation.command('DATA', 354);
-    await conversation.command(`Subject: ${subject}\r\n\r\nKonnichiwa.\r\n.`, 250);
+    await conversation.begin();
+    await conversation.message(subject);
     const acceptedMs = performance.now() - startedAt;
     await conversation.command('QUIT', 221);
     return { client: conversation.client, greetingMs, acceptedMs };
