@@ -44,17 +44,22 @@ export class ProcessTree {
       detached: true,
     });
     this.#children.set(job, child);
-    child.once('exit', (code, signal) => {
-      this.#children.delete(job);
+    const gone = (how: { readonly code?: number | null; readonly signal?: string | null; readonly reason?: string }): void => {
+      if (!this.#children.delete(job)) return;
       if (this.#stopping) return this.#finishIfDone();
-      const again = performance.now() - startedAt > STABLE_MS ? FIRST_PAUSE_MS : pauseMs;
-      if (code !== null && FINAL_EXIT_CODES.has(code)) return this.#giveUp(job, code);
-      this.#log.error({ event: 'process_died', process: job.name, code, signal, againMs: again }, `${job.name} died; it is started again`);
+      if (typeof how.code === 'number' && FINAL_EXIT_CODES.has(how.code)) return this.#giveUp(job, how.code);
+      const againMs = performance.now() - startedAt > STABLE_MS ? FIRST_PAUSE_MS : pauseMs;
+      this.#log.error({ event: 'process_died', process: job.name, ...how, againMs }, `${job.name} died; it is started again`);
       const timer = setTimeout(() => {
         this.#waiting.delete(timer);
         this.#start(job, Math.min(pauseMs * 2, LAST_PAUSE_MS));
-      }, again);
+      }, againMs);
       this.#waiting.add(timer);
+    };
+    child.once('exit', (code, signal) => gone({ code, signal }));
+    // A machine without memory or process ids left cannot start one just now; that must not end those that run.
+    child.on('error', (error) => {
+      if (child.pid === undefined) gone({ reason: error.message });
     });
   }
 
