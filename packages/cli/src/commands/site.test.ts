@@ -160,13 +160,29 @@ describe('check-config', () => {
         /is not of the manager of tokyo-1/u,
       ],
       ['the CA of another operator', (keys) => write(`${keys}/ca.cert.pem`, read('open/ca.cert.pem')), /is not signed by the operator of ca\.cert\.pem/u],
-      ['a certificate that is garbage', (keys) => write(`${keys}/relay.cert.pem`, 'garbage'), /of relay in .* cannot be read .*Make new ones/u],
+      ['a certificate that is garbage', (keys) => write(`${keys}/relay.cert.pem`, 'garbage'), /relay\.cert\.pem cannot be read \(.*Bring it from where/u],
+      ['a key that is garbage', (keys) => write(`${keys}/auth.key.pem`, 'garbage'), /auth\.key\.pem cannot be read \(/u],
+      ['a ticket key of another kind', (keys) => write(`${keys}/ticket.key.pem`, read(`${keys}/auth.key.pem`)), /ticket\.key\.pem cannot be read \(not an Ed25519 key\)/u],
+      ['no key for tickets to be checked with', (keys) => write(`${keys}/ticket.pub.pem`, ''), /ticket\.pub\.pem cannot be read \(no PUBLIC KEY in it\)/u],
       ['a ticket key of another site', (keys) => write(`${keys}/ticket.pub.pem`, read('example/keys/ticket.pub.pem')), /relays would refuse every ticket/u],
-      ['a ticket key that is garbage', (keys) => write(`${keys}/ticket.key.pem`, 'garbage'), /a ticket key in .* cannot be read\. Make new/u],
+      ['a ticket key that is garbage', (keys) => write(`${keys}/ticket.key.pem`, 'garbage'), /ticket\.key\.pem cannot be read \(/u],
     ])('%s: exit 1', async (what, spoil, message) => {
       const refused = await spoilt(what.replaceAll(/\W/gu, '-'), spoil);
       expect(refused).toMatchObject({ code: 1, stdout: '' });
       expect(refused.stderr).toMatch(message);
+    });
+
+    test.each([
+      ['auth', 'auth.key.pem', 'garbage'],
+      ['relay', 'relay.cert.pem', 'garbage'],
+      ['relay', 'ticket.pub.pem', 'garbage'],
+      ['manager', 'ca.cert.pem', ''],
+    ])('the role %s does not start on a damaged %s, in words and with exit 2, as on a mistake in site.yaml', async (role, file, text) => {
+      const name = `damaged-${role}-${file}`;
+      await spoilt(name, (keys) => write(`${keys}/${file}`, text));
+      const started = await sekisho(role, '--config', `${name}/site.yaml`);
+      expect(started.code).toBe(2);
+      expect(started.stderr).toMatch(new RegExp(`^sekisho: .*keys/${file} cannot be read \\(.*\\)\\. Bring it from where .*\\n$`, 'u'));
     });
 
     test('a certificate that is about to expire is a warning', async () => {

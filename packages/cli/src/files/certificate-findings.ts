@@ -20,7 +20,8 @@ export function certificateFindings(site: Site, server: Server, nowMs: number): 
     try {
       return read();
     } catch (error) {
-      grave(error instanceof CommandError ? error.message : `a ticket key in ${site.keysDirectory} cannot be read. ${renewal(site)}`);
+      if (!(error instanceof CommandError)) throw error;
+      grave(error.message);
       return undefined;
     }
   };
@@ -56,20 +57,16 @@ interface Wanted {
 }
 
 function certificateProblem({ caPem, certPem, keyPem }: Credentials, wanted: Wanted): string | undefined {
-  try {
-    const certificate = new X509Certificate(certPem);
-    const ca = new X509Certificate(caPem);
-    const identity = identityOf(certificate);
-    if (!certificate.checkIssued(ca) || !certificate.verify(ca.publicKey)) return 'is not signed by the operator of ca.cert.pem';
-    if (!certificate.checkPrivateKey(createPrivateKey(keyPem))) return 'do not belong to each other';
-    if (identity?.kind !== 'server' || identity.site !== wanted.site || identity.role !== wanted.role)
-      return `is not of the ${wanted.role} of ${wanted.site} but of ${certificate.subjectAltName ?? 'nobody'}`;
-    if (wanted.role === 'manager' && certificate.checkHost(wanted.managerName) === undefined)
-      return `is not for ${wanted.managerName}, by which agents know managers`;
-    return undefined;
-  } catch (error) {
-    return `cannot be read (${error instanceof Error ? error.message : String(error)})`;
-  }
+  const certificate = new X509Certificate(certPem);
+  const ca = new X509Certificate(caPem);
+  const identity = identityOf(certificate);
+  if (!certificate.checkIssued(ca) || !certificate.verify(ca.publicKey)) return 'is not signed by the operator of ca.cert.pem';
+  if (!certificate.checkPrivateKey(createPrivateKey(keyPem))) return 'do not belong to each other';
+  if (identity?.kind !== 'server' || identity.site !== wanted.site || identity.role !== wanted.role)
+    return `is not of the ${wanted.role} of ${wanted.site} but of ${certificate.subjectAltName ?? 'nobody'}`;
+  if (wanted.role === 'manager' && certificate.checkHost(wanted.managerName) === undefined)
+    return `is not for ${wanted.managerName}, by which agents know managers`;
+  return undefined;
 }
 
 function expiry(certificate: X509Certificate, nowMs: number, tell: (days: number) => void): void {

@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { randomBytes } from 'node:crypto';
-import { CommandError } from '../exit-codes.ts';
+import { CommandError, EXIT } from '../exit-codes.ts';
 
 /** Makes a directory that only its owner can enter. One that exists keeps its mode: it may be somebody's home. */
 export function makePrivateDirectory(path: string): void {
@@ -59,9 +59,10 @@ function writeWhole(path: string, text: string): void {
 /** Refuses a key that other users of the machine could read. */
 export function requirePrivate(path: string): void {
   const stat = statSync(path, { throwIfNoEntry: false });
-  if (stat === undefined) throw new CommandError(`${path} is missing. Bring it from where \`sekisho site init\` or \`device enroll\` wrote it.`);
+  if (stat === undefined)
+    throw new CommandError(`${path} is missing. Bring it from where \`sekisho site init\` or \`device enroll\` wrote it.`, EXIT.usage);
   if ((stat.mode & 0o077) !== 0)
-    throw new CommandError(`${path} can be read by others (mode ${(stat.mode & 0o777).toString(8)}). Run: chmod 600 ${path}`);
+    throw new CommandError(`${path} can be read by others (mode ${(stat.mode & 0o777).toString(8)}). Run: chmod 600 ${path}`, EXIT.usage);
 }
 
 const ADVICE: Readonly<Record<string, string>> = {
