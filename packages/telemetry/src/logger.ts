@@ -45,7 +45,7 @@ function standardOutput(): DestinationStream {
   // Synchronous: the last line before a crash is the one that is needed.
   if (!process.stdout.isTTY) return pino.destination({ dest: 1, sync: true });
   const colorize = process.env['NO_COLOR'] === undefined;
-  return pretty({ colorize, ignore: 'pid,hostname,role,site,name', messageFormat: '{role} {msg}', sync: true });
+  return pretty({ colorize, ignore: 'pid,hostname,role,site,name', messageFormat: '{role} {msg}', singleLine: true, sync: true });
 }
 
 /**

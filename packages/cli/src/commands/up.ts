@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { loadSite } from '../files/site.ts';
+import { loadSite, type Role } from '../files/site.ts';
 import { ProcessTree } from '../roles/process-tree.ts';
 import { createLogger } from '@sekisho/telemetry';
 
@@ -13,15 +13,15 @@ export function addUpCommand(program: Command): void {
     .action(async ({ config, server }: { config: string; server?: string }) => {
       const site = loadSite(config);
       const log = createLogger({ role: 'up', site: site.config.site, level: site.config.log.level });
-      // Auth first, then relays: a manager that starts last finds both.
-      const order = ['auth', 'relay', 'manager'] as const;
       const here = site.here(server);
-      const jobs = order.flatMap((role) => here.filter(({ roles }) => roles.includes(role)).map(({ name }) => ({ role, name })));
-      const tree = new ProcessTree(
-        { log },
-        jobs.map(({ role, name }) => ({ name: `${name}/${role}`, args: [role, '--config', site.file, '--server', name] })),
-      );
-      log.info({ event: 'up', processes: jobs.length }, `site ${site.config.site} comes up; see how it is: sekisho status --config ${config}`);
+      const jobs = (role: Role) =>
+        here
+          .filter(({ roles }) => roles.includes(role))
+          .map(({ name }) => ({ name: `${name}/${role}`, args: [role, '--config', site.file, '--server', name] }));
+      // A manager that starts last finds auths and relays.
+      const waves = [[...jobs('auth'), ...jobs('relay')], jobs('manager')];
+      const tree = new ProcessTree({ log }, waves);
+      log.info({ event: 'up', processes: waves.flat().length }, `site ${site.config.site} comes up; see how it is: sekisho status --config ${config}`);
       await tree.run();
     });
 }

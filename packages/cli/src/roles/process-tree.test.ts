@@ -13,7 +13,7 @@ test('a process that cannot be started now is tried again, and ends nothing', as
   const write = (line: string): void => {
     if (lines.push(JSON.parse(line) as Record<string, unknown>) === 2) resolve();
   };
-  const tree = new ProcessTree({ log: createLogger({ role: 'up', destination: { write } }) }, [{ name: 's1/auth', args: ['auth'] }]);
+  const tree = new ProcessTree({ log: createLogger({ role: 'up', destination: { write } }) }, [[{ name: 's1/auth', args: ['auth'] }]]);
   // As spawn fails without memory: with an event, not an exception.
   process.execPath = '/nowhere/node';
   const running = tree.run();

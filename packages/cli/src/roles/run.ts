@@ -1,6 +1,7 @@
 import { createLogger, type Logger, Metrics, startMetricsServer } from '@sekisho/telemetry';
 import type { SiteConfig } from '../config/site-schema.ts';
 import { CommandError, EXIT } from '../exit-codes.ts';
+import { READY } from './process-tree.ts';
 
 /** A role that runs, as the command line sees it. */
 interface Running {
@@ -49,6 +50,7 @@ export async function runRole(init: RoleInit): Promise<void> {
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, onSignal);
   process.on('disconnect', () => onSignal('disconnect'));
+  process.send?.(READY);
   await stopped;
   server?.close();
   await running.close();
