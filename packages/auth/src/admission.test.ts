@@ -189,6 +189,13 @@ test('failures are limited by MAC and by address; the device itself is never loc
   expect(codes(2, selfSigned, MAC, '198.51.100.7')).toEqual(['DEVICE_REFUSED', 'RATE_LIMITED']);
 });
 
+test('a fresh IPv6 address for every try is one address as long as they are of one /64', () => {
+  const admission = makeAdmission({ burst: 3 });
+  const codes = Array.from({ length: 5 }, (_, index) => outcome(admission, selfSigned, `02:00:5e:10:01:0${index}`, `2001:db8:1:2::${index + 1}`));
+  expect(codes.map((answer) => 'code' in answer && answer.code)).toEqual(['DEVICE_REFUSED', 'DEVICE_REFUSED', 'DEVICE_REFUSED', 'RATE_LIMITED', 'RATE_LIMITED']);
+  expect(outcome(admission, selfSigned, '02:00:5e:10:01:09', '2001:db8:1:3::1')).toMatchObject({ code: 'DEVICE_REFUSED' });
+});
+
 test('mac-only: registered, enabled and of that kind, with the rights of the registry; bound to the key it came with', () => {
   const admission = makeAdmission({ macOnly: true });
   expect(outcome(admission, selfSigned)).toMatchObject({ code: 'DEVICE_REFUSED' });

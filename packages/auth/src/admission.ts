@@ -1,4 +1,5 @@
 import { randomBytes, type KeyObject } from 'node:crypto';
+import { networkOf } from '@sekisho/channel';
 import { formatMac, IdentityError, Refusal, sealTicket } from '@sekisho/wire';
 import type { CertificateProofs, OperatorProof } from './certificate-proofs.ts';
 import type { FailureLimiter } from './failure-limiter.ts';
@@ -121,7 +122,7 @@ export class Admission {
     if (!this.#init.macOnly) throw refused();
     // Here the address is all that is proved, so it is asked first: who tries one MAC after the other from one place
     // must not learn which of them is right.
-    const waitMs = this.#components.addressLimiter.waitMs(request.address, nowMs);
+    const waitMs = this.#components.addressLimiter.waitMs(networkOf(request.address), nowMs);
     if (waitMs > 0) throw rateLimited(waitMs);
     const mac = readMac(request.mac);
     const device = this.#components.registry.device(mac);
@@ -132,7 +133,7 @@ export class Admission {
   #countFailure(request: AdmissionRequest, nowMs: number): void {
     const { addressLimiter, macLimiter } = this.#components;
     const waitMs = Math.max(
-      addressLimiter.fail(request.address, nowMs),
+      addressLimiter.fail(networkOf(request.address), nowMs),
       macLimiter.fail(request.mac.toString('latin1'), nowMs),
     );
     if (waitMs > 0) throw rateLimited(waitMs);

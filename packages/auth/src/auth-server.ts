@@ -1,6 +1,6 @@
 import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
-import { addressOf, ChannelError, identityMismatch, Listener, type Peer } from '@sekisho/channel';
+import { addressOf, ChannelError, identityMismatch, Listener, networkOf, type Peer } from '@sekisho/channel';
 import type { Store } from '@sekisho/store';
 import { type Logger, type Metrics, printable } from '@sekisho/telemetry';
 import { CONTROL_ALPN, type Message, Refusal } from '@sekisho/wire';
@@ -64,7 +64,7 @@ export interface AuthServer {
 const STORE_POLL_MS = 1000;
 const FILE_POLL_MS = 5000;
 const MAC_ONLY_LOG_MS = 3_600_000;
-/** A device that is refused again and again is one line a minute. */
+/** A device or an address that is refused again and again is one line a minute. */
 const REFUSAL_LOG_MS = 60_000;
 const MAX_TOLD = 16_384;
 const SOFTWARE = 'sekisho-auth';
@@ -92,7 +92,7 @@ class Auth implements AuthServer {
   readonly #listener: Listener;
   readonly #sessions = new Set<ManagerSession>();
   readonly #timers: NodeJS.Timeout[] = [];
-  /** When a refusal of a device was last logged. */
+  /** When a refusal of a device, or of who is no manager at an address, was last logged. */
   readonly #told = new BoundedMap<string, number>({ maxEntries: MAX_TOLD });
   #port = 0;
 
@@ -230,7 +230,8 @@ class Auth implements AuthServer {
       return;
     }
     this.#metrics.rejections.inc({ reason: 'identity' });
-    this.#log.warn({ event: 'identity_refused', address, reason: printable(problem) }, 'only managers of this site may ask auth');
+    const level = this.#isNews(networkOf(address)) ? 'warn' : 'debug';
+    this.#log[level]({ event: 'identity_refused', address, reason: printable(problem) }, 'only managers of this site may ask auth');
     session.refuse('IDENTITY', 'only managers of this site are answered here', new ChannelError('IDENTITY', problem));
   }
 
@@ -261,18 +262,18 @@ class Auth implements AuthServer {
     const code = AUTH_REFUSALS.find((known) => known === refusal.code) ?? 'INTERNAL';
     this.#metrics.refusals.inc({ code });
     const fields = { event: 'device_refused', code, device: mac.toString('hex').replaceAll(/(..)(?=.)/gu, '$1:'), address: printable(address) };
-    if (refusal === error) this.#log[this.#isNews(code, fields.device) ? 'info' : 'debug'](fields, refusal.message);
+    const isNews = code !== 'RATE_LIMITED' && this.#isNews(fields.device);
+    if (refusal === error) this.#log[isNews ? 'info' : 'debug'](fields, refusal.message);
     else this.#log.error({ ...fields, err: error }, 'auth could not decide on a device');
     return refusal;
   }
 
-  /** A flood of failures must not become a flood of lines. */
-  #isNews(code: string, device: string): boolean {
-    if (code === 'RATE_LIMITED') return false;
+  /** A flood of failures must not become a flood of lines: `whose` is a device or an address. */
+  #isNews(whose: string): boolean {
     const nowMs = this.#clock.now();
-    const toldAtMs = this.#told.get(device);
+    const toldAtMs = this.#told.get(whose);
     if (toldAtMs !== undefined && nowMs - toldAtMs < REFUSAL_LOG_MS) return false;
-    this.#told.set(device, nowMs);
+    this.#told.set(whose, nowMs);
     return true;
   }
 

@@ -1,4 +1,5 @@
 import { isIPv6 } from 'node:net';
+import { networkOf } from '@sekisho/channel';
 import { BoundedMap } from './bounded-map.ts';
 
 interface Places {
@@ -32,7 +33,7 @@ export class PlaceWatch {
     const places = this.#devices.get(mac) ?? { ipv4: undefined, ipv6: undefined, alarmedAtMs: Number.NEGATIVE_INFINITY };
     const family = isIPv6(address) ? 'ipv6' : 'ipv4';
     const before = places[family];
-    const place = { prefix: family === 'ipv6' ? prefix64(address) : address, atMs: nowMs };
+    const place = { prefix: networkOf(address), atMs: nowMs };
     places[family] = place;
     this.#devices.set(mac, places);
     if (before === undefined || before.prefix === place.prefix) return false;
@@ -40,12 +41,4 @@ export class PlaceWatch {
     places.alarmedAtMs = nowMs;
     return true;
   }
-}
-
-/** The first four groups of an IPv6 address. */
-function prefix64(address: string): string {
-  const [head = '', tail = ''] = address.split('::');
-  const groups = head.split(':').filter((group) => group !== '');
-  const missing = 8 - groups.length - tail.split(':').filter((group) => group !== '').length;
-  return [...groups, ...Array<string>(address.includes('::') ? missing : 0).fill('0')].slice(0, 4).join(':');
 }

@@ -10,5 +10,5 @@ export {
 } from './endpoint.ts';
 export { Listener, type ListenerHandler, type ListenerInit, type RejectReason } from './listener.ts';
 export { MuxConnection, type MuxConnectionHandler, type MuxConnectionInit } from './mux-connection.ts';
-export { addressOf, identityOf, type Peer, peerOf } from './peer.ts';
+export { addressOf, identityOf, networkOf, type Peer, peerOf } from './peer.ts';
 export { Splice, type SpliceEnd, type SpliceOwner } from './splice.ts';

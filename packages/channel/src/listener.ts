@@ -2,7 +2,7 @@ import { constants } from 'node:crypto';
 import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import { type Credentials, TLS_SETTINGS } from './endpoint.ts';
-import { addressOf, type Peer, peerOf } from './peer.ts';
+import { addressOf, networkOf, type Peer, peerOf } from './peer.ts';
 
 /** Why a connection ended before it was of any use; a closed set, for a metric's label (docs/errors.md). */
 export const REJECT_REASONS = ['full', 'address_full', 'handshake', 'timeout', 'alpn', 'no_certificate'] as const;
@@ -20,6 +20,7 @@ export interface ListenerInit {
   readonly handshakeTimeoutMs: number;
   /** Connections at once, handshakes included. */
   readonly maxConnections: number;
+  /** From one address, or one /64 of IPv6. */
   readonly maxPerAddress: number;
   /** Several processes bind the same port and the kernel spreads connections over them (SO_REUSEPORT). */
   readonly reusePort?: boolean;
@@ -101,7 +102,8 @@ export class Listener {
 
   #onTcp(socket: Socket): void {
     const address = addressOf(socket);
-    const count = this.#perAddress.get(address) ?? 0;
+    const network = networkOf(address);
+    const count = this.#perAddress.get(network) ?? 0;
     const full = this.#sockets.size >= this.#init.maxConnections;
     if (full || count >= this.#init.maxPerAddress) {
       this.#handler.onReject(full ? 'full' : 'address_full', address);
@@ -110,15 +112,15 @@ export class Listener {
     }
     const key = keyOf(socket);
     this.#sockets.add(socket);
-    this.#perAddress.set(address, count + 1);
+    this.#perAddress.set(network, count + 1);
     this.#handshakes.set(key, address);
     socket.once('close', () => {
       // One that the peer reset or left says no more to TLS who it was.
       this.#reject('handshake', key);
       this.#sockets.delete(socket);
-      const left = (this.#perAddress.get(address) ?? 1) - 1;
-      if (left > 0) this.#perAddress.set(address, left);
-      else this.#perAddress.delete(address);
+      const left = (this.#perAddress.get(network) ?? 1) - 1;
+      if (left > 0) this.#perAddress.set(network, left);
+      else this.#perAddress.delete(network);
     });
     this.#tls.emit('connection', socket);
   }

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { newCertificateKey, SIGNATURE_ALGORITHM } from '../../auth/src/pki/keys.ts';
 import { x509 } from '../../auth/src/pki/x509.ts';
 import { makeTempDir, type TempDir } from '../../../test/kit/temp-dir.ts';
-import { addressOf, identityOf } from './peer.ts';
+import { addressOf, identityOf, networkOf } from './peer.ts';
 
 const run = promisify(execFile);
 const RELAY = 'sekisho://site/tokyo-1/relay';
@@ -120,4 +120,18 @@ test('property: any names beside any URI never throw and never make an identity 
 test('addressOf takes off what a dual-stack listener puts before IPv4, and only that', () => {
   const shown = ['192.0.2.1', '::ffff:192.0.2.1', '::ffff:c000:201', '2001:db8::1', undefined].map((remoteAddress) => addressOf({ remoteAddress }));
   expect(shown).toEqual(['192.0.2.1', '192.0.2.1', '::ffff:c000:201', '2001:db8::1', '']);
+});
+
+test.each([
+  ['192.0.2.1', '192.0.2.1'],
+  ['2001:db8::1', '2001:db8:0:0::/64'],
+  ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
+  ['2001:db8:1:2::', '2001:db8:1:2::/64'],
+  ['::1', '0:0:0:0::/64'],
+  ['::', '0:0:0:0::/64'],
+  ['2001::5:6:7:8:9:a', '2001:0:5:6::/64'],
+  ['fe80::1%eth0', 'fe80:0:0:0::/64'],
+  ['', ''],
+])('the network of %j is %j', (address, network) => {
+  expect(networkOf(address)).toBe(network);
 });

@@ -1,4 +1,5 @@
 import { createHash, type X509Certificate } from 'node:crypto';
+import { isIPv6 } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { type Identity, parseIdentity } from '@sekisho/wire';
 
@@ -34,6 +35,19 @@ export function peerOf(socket: TLSSocket): Peer | undefined {
 /** The address a socket came from, without the prefix that a dual-stack listener puts before an IPv4 address. */
 export function addressOf(socket: { readonly remoteAddress?: string | undefined }): string {
   return socket.remoteAddress?.replace(/^::ffff:(?=\d+\.)/u, '') ?? '';
+}
+
+/**
+ * Whom an address stands for where things are counted: an IPv4 address for itself, an IPv6 address for its /64, which a
+ * single line has all to itself (RFC 6177) and from which anybody could take a fresh address for every try.
+ */
+export function networkOf(address: string): string {
+  if (!isIPv6(address)) return address;
+  const [head = '', tail] = address.split('::');
+  const groups = head.split(':').filter((group) => group !== '');
+  const behind = (tail ?? '').split(':').filter((group) => group !== '');
+  const zeros = Array<string>(tail === undefined ? 0 : Math.max(0, 8 - groups.length - behind.length)).fill('0');
+  return `${[...groups, ...zeros, ...behind].slice(0, 4).join(':')}::/64`;
 }
 
 // Node declares an Error and delivers its code as a string.

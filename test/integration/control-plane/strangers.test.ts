@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import type { IssuedCertificate } from '@sekisho/auth';
 import { REFUSALS } from '@sekisho/wire';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { MiniSite, values } from './mini-site.ts';
+import { MiniSite, TestPeer, values } from './mini-site.ts';
 
 const run = promisify(execFile);
 
@@ -76,4 +76,14 @@ test('agents that say they go direct and are gone before they have a lease are n
   expect(await last.hello()).toMatchObject({ type: 'lease' });
   expect(site.manager!.status().direct.agents).toBe(0);
   expect((await values(site.managerMetrics))['sekisho_manager_agents_direct'] ?? 0).toBe(0);
+});
+
+test('who is no manager and knocks at auth again and again is counted each time, and told of once', async () => {
+  const certificate = await site.device();
+  for (let time = 0; time < 10; time += 1) {
+    const peer = await TestPeer.connect({ port: site.auths[0]!.port, caPem: site.operator.caCertPem, certificate, role: 'auth' });
+    await peer.whenClosed();
+  }
+  expect((await values(site.authMetrics))['sekisho_auth_rejected_connections_total{reason="identity"}']).toBe(10);
+  expect(site.logged.filter(({ event }) => event === 'identity_refused').map(({ level }) => level)).toEqual(['warn', ...Array<string>(9).fill('debug')]);
 });

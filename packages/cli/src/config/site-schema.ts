@@ -91,7 +91,7 @@ const table = z.strictObject({
 
 const manager = z.strictObject({
   maxAgents: count(1_000_000).default(10_000).meta({ description: 'Agents connected at once; one descriptor each.' }),
-  maxPerAddress: count(100_000).default(100).meta({ description: 'Connections from one address; offices may share one.' }),
+  maxPerAddress: count(100_000).default(100).meta({ description: 'Connections from one address, or one /64 of IPv6; offices may share one.' }),
   probeInterval: duration('1s', { min: '100ms', max: '1m' }).meta({ description: 'How often a relay is asked for its load.' }),
   probeTimeout: duration('1s', { min: '50ms', max: '1m' }).meta({ description: 'A relay that takes longer has failed this probe.' }),
   maxLoadPerCore: z.number().positive().default(4).meta({
@@ -128,7 +128,7 @@ const relay = z.strictObject({
     description: 'Mail sessions at once; one descriptor each. "Full" is an answer; without it a surge takes all down.',
   }),
   maxSessionsPerDevice: count(100_000).default(200).meta({ description: 'Mail sessions of one device at once.' }),
-  maxPerAddress: count(100_000).default(50).meta({ description: 'Connections from one address (Postfix has 50, too).' }),
+  maxPerAddress: count(100_000).default(50).meta({ description: 'Connections from one address, or one /64 of IPv6 (Postfix has 50, too).' }),
   window: size('256KiB', { min: '256KiB', max: '64MiB' }).meta({
     description: 'Bytes of one session that may wait in each direction: bounds memory, and speed on long lines.',
   }),
