@@ -286,6 +286,17 @@ describe('panic', () => {
     }
   });
 
+  test('an agent that cannot reach the relays that are up gets a marked one rather than none', () => {
+    const s = new FakeSite('a, b, c');
+    s.secondOfAll();
+    overload(s, ['b']);
+    s.table.setOverride('c', { drain: true });
+    expect(s.table.snapshot().panic).toBe(false);
+    expect(s.table.pick({ count: 2 }).relays).toEqual(['a']);
+    expect(s.table.pick({ count: 2, exclude: ['a'] })).toEqual({ relays: ['b'], reason: 'panic' });
+    expect(s.table.pick({ count: 2, exclude: ['a', 'b'] })).toMatchObject({ relays: [], reason: 'none' });
+  });
+
   test('can be switched off', () => {
     const s = new FakeSite('a, b', { panicFraction: 0 });
     s.secondOfAll();

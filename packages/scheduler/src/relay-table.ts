@@ -65,6 +65,8 @@ export class RelayTable {
   readonly #candidates: Row[] = [];
   /** Those that may follow a candidate as fallback: the distrusted ones in panic while somebody is up. */
   readonly #reserves: Row[] = [];
+  /** Overloaded or stale, whether that is believed or not. */
+  readonly #marked: Row[] = [];
   readonly #scratch: Row[] = [];
   #panic = false;
   #weightSum = 0;
@@ -143,7 +145,7 @@ export class RelayTable {
     if (request.exclude !== undefined) this.#exclude(request.exclude, pick);
     const kept = request.prefer === undefined ? null : this.#kept(request.prefer, pick);
     const first = kept ?? this.#choose(pick);
-    if (first === null) return { relays: [], reason: 'none', detail: this.#refusals(pick) };
+    if (first === null) return this.#lastResort(request.count);
     if (kept === null) this.#handOut(first);
     else kept.kept += 1;
 
@@ -166,6 +168,13 @@ export class RelayTable {
       weightSum: this.#weightSum,
       nowMs: this.#components.clock(),
     });
+  }
+
+  /** Every candidate is one that this agent cannot reach: a marked relay is better for it than none. */
+  #lastResort(count: number): Pick {
+    const relays: string[] = [];
+    if (this.#candidates.length > 0) this.#appendFallbacks(relays, this.#marked, count);
+    return relays.length > 0 ? { relays, reason: 'panic' } : { relays: [], reason: 'none', detail: this.#refusals(this.#picks) };
   }
 
   #exclude(names: readonly string[], pick: number): void {
@@ -261,26 +270,24 @@ export class RelayTable {
     }
     const meanWeight = weights / this.#candidates.length;
     for (const row of this.#candidates) this.#rate(row, meanWeight, nowMs);
-    for (const row of this.#reserves) row.fallbackWeight = row.weight;
+    for (const row of this.#marked) if (!row.candidate) row.fallbackWeight = row.weight;
   }
 
   /** Who may be chosen now. */
   #sortRows(): void {
     this.#candidates.length = 0;
     this.#reserves.length = 0;
+    this.#marked.length = 0;
     let wanted = 0;
     for (const row of this.#rows) {
       const { state } = row.health;
       if (state !== 'draining') wanted += 1;
       if (state === 'up') this.#candidates.push(row);
-      else if (state === 'overloaded' || state === 'stale') this.#reserves.push(row);
+      else if (state === 'overloaded' || state === 'stale') this.#marked.push(row);
     }
     this.#panic = this.#candidates.length < wanted * this.#settings.panicFraction;
-    if (!this.#panic) this.#reserves.length = 0;
-    if (this.#candidates.length === 0) {
-      this.#candidates.push(...this.#reserves);
-      this.#reserves.length = 0;
-    }
+    if (this.#panic && this.#candidates.length > 0) this.#reserves.push(...this.#marked);
+    if (this.#panic && this.#candidates.length === 0) this.#candidates.push(...this.#marked);
     for (const row of this.#rows) {
       const candidate = this.#candidates.includes(row);
       if (candidate && !row.candidate) row.enter(this.#handOuts);
