@@ -5,7 +5,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { freePort } from '../../../test/kit/ports.ts';
 import { startBlackHole } from '../../../test/kit/silent-server.ts';
-import { connectEndpoint, type ConnectInit, secureContext, TLS_SETTINGS } from './endpoint.ts';
+import { connectEndpoint, type ConnectInit, identityMismatch, secureContext, TLS_SETTINGS } from './endpoint.ts';
 import { credentials, MANAGER_NAME, makeMesh, type Mesh } from './testing/mesh.ts';
 import { atEnd, tcpServer } from './testing/pair.ts';
 import { until } from './testing/wait.ts';
@@ -221,4 +221,13 @@ describe('no answer', () => {
     controller.abort();
     expect(socket.destroyed).toBe(false);
   });
+});
+
+test('whose certificate is not the operator’s is nobody, whatever stands in it', () => {
+  const identity = { kind: 'server', site: 'tokyo-1', role: 'manager' } as const;
+  const proved = { verified: true, problem: undefined, identity, fingerprint: Buffer.alloc(32), certificate: Buffer.alloc(1), serial: '01', expiresAtMs: 0 };
+  const expected = { role: 'manager', site: 'tokyo-1' } as const;
+  expect(identityMismatch(proved, expected)).toBeUndefined();
+  expect(identityMismatch({ ...proved, verified: false, problem: 'DEPTH_ZERO_SELF_SIGNED_CERT' }, expected)).toMatch(/not the operator's: DEPTH_ZERO/u);
+  expect(identityMismatch({ ...proved, identity: undefined }, expected)).toMatch(/not a server's/u);
 });
