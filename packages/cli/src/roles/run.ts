@@ -54,7 +54,7 @@ export async function runRole(init: RoleInit): Promise<void> {
   await stopped;
   server?.close();
   await running.close();
-  if (process.connected) process.disconnect();
+  if (process.connected) process.disconnect?.();
   // What still holds the process now (a socket that lingers, a look-up under way) holds nobody's mail.
   setTimeout(() => process.exit(), LINGER_MS).unref();
 }
