@@ -18,5 +18,5 @@ export {
 export type { RedisTls } from './redis-client.ts';
 export type { Revocations, RevocationsInput } from './revocations.ts';
 export { STORE_ERROR_CODES, StoreError, type StoreErrorCode } from './store-error.ts';
-export { describeStoreUrl } from './store-url.ts';
+export { describeStoreUrl, parseStoreUrl } from './store-url.ts';
 export { MAX_PAGE_DEVICES, type DevicePage, type DevicePageRequest, type Store } from './store.ts';

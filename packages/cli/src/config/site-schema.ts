@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { parseStoreUrl, StoreError } from '@sekisho/store';
 import { MAX_RELAYS } from '@sekisho/wire';
 import { z } from 'zod';
 import { duration, size } from './quantities.ts';
@@ -32,6 +33,19 @@ const hostPort = () =>
 export const dnsServer = () =>
   z.string().refine((text) => isDnsServer(text), 'an address with or without a port is needed here, such as 192.0.2.53 or [2001:db8::1]:5353');
 export const hostName = () => z.string().regex(HOST_NAME, 'a DNS name is needed here, such as manager.example.com');
+
+/** What is wrong with the url of a store. It never repeats the url, which may hold a password. */
+function storeProblem(url: string): string | undefined {
+  try {
+    const address = parseStoreUrl(url);
+    if (address.kind === 'redis' && address.password !== undefined)
+      return 'holds a password, and this file is read by many; write it into a file of its own and name that in store.passwordFile';
+    return undefined;
+  } catch (error) {
+    if (error instanceof StoreError) return error.message;
+    throw error;
+  }
+}
 
 function isCidr(text: string): boolean {
   const [network = '', bits = '', ...rest] = text.split('/');
@@ -195,7 +209,14 @@ export const siteSchema = z
       .strictObject({
         url: z
           .string()
-          .regex(/^(?:sqlite:.+|rediss?:\/\/.+|redis\+unix:.+)$/u, 'sqlite:FILE, redis://HOST:PORT, rediss://HOST:PORT or redis+unix:/SOCKET')
+          .regex(/^(?:sqlite:.+|rediss?:\/\/.+|redis\+unix:.+)$/u, {
+            message: 'sqlite:FILE, redis://HOST:PORT, rediss://HOST:PORT or redis+unix:/SOCKET',
+            abort: true,
+          })
+          .superRefine((url, context) => {
+            const message = storeProblem(url);
+            if (message !== undefined) context.addIssue({ code: 'custom', message });
+          })
           .default('sqlite:state/site.db')
           .meta({
             description: 'SQLite for a site whose managers run on one server, Redis where two managers must see the same.',
