@@ -1,5 +1,4 @@
-export { parseDnsName } from './pki/dns-name.ts';
-export { type TicketKey, ticketKeyId } from './pki/keys.ts';
+export type { TicketKey } from './pki/keys.ts';
 export type { IssuedCertificate } from './pki/leaf.ts';
 export {
   type DeviceInit,
@@ -11,16 +10,12 @@ export {
   type WallClock,
 } from './pki/operator.ts';
 export type { OperatorSettings } from './pki/operator-settings.ts';
-export { PkiError, type PkiErrorCode } from './pki/pki-error.ts';
 export {
-  MAX_REVOCATION_LIST_BYTES,
-  readRevocationList,
   REVOCATION_REASONS,
   type RevocationList,
   type RevocationReason,
   type RevokedCertificate,
 } from './pki/revocation-list.ts';
-export { formatSerial } from './pki/serial.ts';
 export { type AuthComponents, type AuthServer, type AuthStatus, startAuth } from './auth-server.ts';
 export type { FailureLimits } from './failure-limiter.ts';
 export type { AuthSettings } from './settings.ts';

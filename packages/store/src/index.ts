@@ -1,8 +1,7 @@
 export type { OnStateChange, StoreState } from './availability.ts';
 export type { DeviceRecord, DeviceSighting } from './device-record.ts';
-export { DEFAULT_OPERATION_TIMEOUT_MS, openStore, type StoreComponents, type StoreSpec } from './open-store.ts';
+export { openStore, type StoreComponents, type StoreSpec } from './open-store.ts';
 export {
-  MAX_OVERRIDES,
   MAX_WEIGHT,
   type Override,
   type OverrideClearing,
@@ -17,6 +16,6 @@ export {
 } from './overrides-view.ts';
 export type { RedisTls } from './redis-client.ts';
 export type { Revocations, RevocationsInput } from './revocations.ts';
-export { STORE_ERROR_CODES, StoreError, type StoreErrorCode } from './store-error.ts';
-export { describeStoreUrl, parseStoreUrl } from './store-url.ts';
+export { StoreError, type StoreErrorCode } from './store-error.ts';
+export { parseStoreUrl } from './store-url.ts';
 export { MAX_PAGE_DEVICES, type DevicePage, type DevicePageRequest, type Store } from './store.ts';

@@ -40,15 +40,6 @@ export function parseStoreUrl(text: string): StoreAddress {
   }
 }
 
-/** The url for logs and error messages: without password and user. */
-export function describeStoreUrl(text: string): string {
-  const address = parseStoreUrl(text);
-  if (address.kind === 'sqlite') return `sqlite:${address.path}`;
-  if ('path' in address.at) return `redis+unix:${address.at.path}?db=${address.database}`;
-  const host = address.at.host.includes(':') ? `[${address.at.host}]` : address.at.host;
-  return `${address.tls ? 'rediss' : 'redis'}://${host}:${address.at.port}/${address.database}`;
-}
-
 function redisServer(url: URL): StoreAddress {
   if (url.hostname === '') throw invalid('names no host');
   const port = url.port === '' ? DEFAULT_REDIS_PORT : Number(url.port);
