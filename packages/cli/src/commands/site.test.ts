@@ -120,6 +120,7 @@ describe('check-config', () => {
     expect(refused).toMatchObject({ code: 1, stdout: '' });
     expect(refused.stderr).toMatch(/error: s1: relay\.maxDevices \+ relay\.maxSessions need 2000064 descriptors in each of 1 workers.*lower the caps/u);
     expect(refused.stderr).toMatch(/warning: s1: .*Lower relay\.maxSessions or relay\.window/u);
+    expect(refused.stderr).toMatch(/warning: s1: relay\.maxSessions is 1000000, but only \d+ connections can go from here to one mail server/u);
     expect(refused.stderr).toMatch(/dev\/site\.yaml cannot be used on this machine as it is: mend/u);
     const { code, stdout } = await sekishoWith(env, 'check-config', 'dev/site.yaml', '--json');
     expect(code).toBe(1);

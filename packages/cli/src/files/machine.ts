@@ -17,6 +17,8 @@ const BYTES_PER_CONNECTION = 64 * 1024;
 const BYTES_PER_PROCESS = 80 * 1024 * 1024;
 const LOWEST_UNPRIVILEGED_PORT = 1024;
 const LISTEN_BACKLOG = 1024;
+/** RFC 6335 6. */
+const IANA_DYNAMIC_PORTS = [49_152, 65_535] as const;
 
 /** Compares the caps of a server's roles with this machine's descriptors, memory, ports and kernel settings. */
 export function machineFindings(site: Site, server: Server): Finding[] {
@@ -32,8 +34,11 @@ export function machineFindings(site: Site, server: Server): Finding[] {
     if (needed > descriptors)
       grave(`relay.maxDevices + relay.maxSessions need ${needed} descriptors in each of ${workers} workers; the limit is ${descriptors}. Raise it (ulimit -n, LimitNOFILE=) or lower the caps.`);
     const bytes = relay.maxSessions * (2 * relay.window + BYTES_PER_CONNECTION) + relay.maxDevices * BYTES_PER_CONNECTION + (workers + 1) * BYTES_PER_PROCESS;
-    if (bytes > totalmem())
-      warn(`with every session stalled and its windows full the relay would hold ${gigabytes(bytes)}; this machine has ${gigabytes(totalmem())}. Lower relay.maxSessions or relay.window.`);
+    if (bytes > memoryBytes())
+      warn(`with every session stalled and its windows full the relay would hold ${gigabytes(bytes)}; this machine has ${gigabytes(memoryBytes())}. Lower relay.maxSessions or relay.window.`);
+    const [first, last] = outgoingPorts();
+    if (relay.maxSessions > last - first + 1)
+      warn(`relay.maxSessions is ${relay.maxSessions}, but only ${last - first + 1} connections can go from here to one mail server. Widen net.ipv4.ip_local_port_range or lower the cap.`);
   }
   if (server.roles.includes('manager') && manager.maxAgents + SPARE_DESCRIPTORS > descriptors)
     grave(`manager.maxAgents needs ${manager.maxAgents + SPARE_DESCRIPTORS} descriptors; the limit is ${descriptors}. Raise it (ulimit -n, LimitNOFILE=) or lower the cap.`);
@@ -58,6 +63,22 @@ function descriptorLimit(): number {
 
 function lowestFreePort(): number {
   return kernelNumber('/proc/sys/net/ipv4/ip_unprivileged_port_start') ?? LOWEST_UNPRIVILEGED_PORT;
+}
+
+/** A container has less than its machine. */
+function memoryBytes(): number {
+  const constrained = process.constrainedMemory();
+  return constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
+}
+
+/** First and last of the ports that outgoing connections get. */
+function outgoingPorts(): readonly [first: number, last: number] {
+  try {
+    const [first, last] = readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8').trim().split(/\s+/u).map(Number);
+    return [first ?? 0, last ?? 0];
+  } catch {
+    return IANA_DYNAMIC_PORTS; // not Linux
+  }
 }
 
 function kernelNumber(path: string): number | undefined {
