@@ -1,4 +1,4 @@
-import { createLogger, type Logger, Metrics, startMetricsServer } from '@sekisho/telemetry';
+import { createLogger, type Logger, Metrics, type MetricsServer, startMetricsServer } from '@sekisho/telemetry';
 import type { SiteConfig } from '../config/site-schema.ts';
 import { CommandError, EXIT } from '../exit-codes.ts';
 import { READY } from './process-tree.ts';
@@ -31,21 +31,20 @@ export async function runRole(init: RoleInit): Promise<void> {
   const log = createLogger({ role: init.role, site: init.site, name: init.name, level: init.level });
   const metrics = new Metrics();
   const { promise: stopped, resolve: stop } = Promise.withResolvers<void>();
-  const running = await started(init, log, metrics);
-  const server =
-    init.metricsPort === undefined
-      ? undefined
-      : await startMetricsServer({
-          host: init.metricsAddress,
-          port: init.metricsPort,
-          text: () => running.metricsText?.() ?? metrics.text(),
-        });
+  const running = await listening(init.role, () => init.start({ log, metrics }));
+  const server = await metricsServer(init, () => running.metricsText?.() ?? metrics.text()).catch(async (error: unknown) => {
+    await running.close();
+    throw error;
+  });
   let signals = 0;
   const onSignal = (signal: string): void => {
     signals += 1;
     if (signals === 1) {
       log.info({ event: 'draining', signal }, 'stops taking new work and lets the old finish; once more to end at once');
-      void running.drain().then(stop);
+      running.drain().then(stop, (error: unknown) => {
+        log.error({ event: 'drain_failed', err: error }, 'the old could not be let finish; it ends now');
+        stop();
+      });
     } else stop();
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, onSignal);
@@ -59,15 +58,21 @@ export async function runRole(init: RoleInit): Promise<void> {
   setTimeout(() => process.exit(), LINGER_MS).unref();
 }
 
-async function started(init: RoleInit, log: Logger, metrics: Metrics): ReturnType<RoleInit['start']> {
+async function metricsServer(init: RoleInit, text: () => Promise<string>): Promise<MetricsServer | undefined> {
+  const { role, metricsAddress: host, metricsPort: port } = init;
+  return port === undefined ? undefined : listening(`${role}, metrics`, () => startMetricsServer({ host, port, text }));
+}
+
+/** Says in words that a port cannot be had, with the exit code that ends `sekisho up`. */
+async function listening<T>(who: string, start: () => Promise<T>): Promise<T> {
   try {
-    return await init.start({ log, metrics });
+    return await start();
   } catch (error) {
     const { code, address, port } = error as NodeJS.ErrnoException & { address?: string; port?: number };
     if (code === 'EADDRINUSE')
-      throw new CommandError(`${init.role}: ${address}:${port} is in use by another process.`, EXIT.unavailable);
+      throw new CommandError(`${who}: ${address}:${port} is in use by another process.`, EXIT.unavailable);
     if (code === 'EADDRNOTAVAIL' || code === 'EACCES')
-      throw new CommandError(`${init.role}: ${address}:${port} cannot be listened at: ${code}.`, EXIT.unavailable);
+      throw new CommandError(`${who}: ${address}:${port} cannot be listened at: ${code}.`, EXIT.unavailable);
     throw error;
   }
 }
