@@ -15,8 +15,8 @@ beforeAll(async () => {
 });
 
 let nowMs = Date.now();
-const gateOf = (init: { readonly site?: string; readonly relay?: string; readonly ticketKeys?: readonly string[] } = {}) =>
-  new Gate({ now: () => nowMs }, { site: SITE, relay: RELAY, ticketKeys: [site.ticketPublicPem], ...init });
+const gateOf = (init: { readonly site?: string; readonly relay?: string; readonly ticketKeys?: readonly string[]; readonly proof?: 'mac-only' } = {}) =>
+  new Gate({ now: () => nowMs }, { site: SITE, relay: RELAY, ticketKeys: [site.ticketPublicPem], proof: 'certificate', ...init });
 
 function peerOf({ mac, fingerprint, credentials }: TestDevice, verified = true): Peer {
   const certificate = new X509Certificate(credentials.certPem);
@@ -87,8 +87,14 @@ test('what a ticket is bound to', async () => {
 });
 
 test("mac-only: auth's word is enough, the certificate need not be the operator's", () => {
-  expect(verdict(site.ticket(device, { proof: 1 }), peerOf(device, false))).toBe('admitted');
-  expect(verdict(site.ticket(device, { proof: 1 }), peerOf(other, false))).toBe('TICKET_MISMATCH');
+  const gate = gateOf({ proof: 'mac-only' });
+  expect(verdict(site.ticket(device, { proof: 1 }), peerOf(device, false), gate)).toBe('admitted');
+  expect(verdict(site.ticket(device, { proof: 1 }), peerOf(other, false), gate)).toBe('TICKET_MISMATCH');
+});
+
+test("a site that asks for certificates takes nobody's word for a MAC, not even that of its own auth's key", () => {
+  expect(verdict(site.ticket(device, { proof: 1 }), peerOf(device, false))).toBe('TICKET_INVALID');
+  expect(verdict(site.ticket(device, { proof: 1 }), peerOf(device))).toBe('TICKET_INVALID');
 });
 
 test('while keys are rotated, both are good', async () => {

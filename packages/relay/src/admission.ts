@@ -16,6 +16,7 @@ export class Gate {
   readonly #keys: ReadonlyMap<string, KeyObject>;
   readonly #site: string;
   readonly #relay: string;
+  readonly #proof: 'certificate' | 'mac-only';
   readonly #now: () => number;
 
   /**
@@ -24,11 +25,17 @@ export class Gate {
    */
   constructor(
     components: { readonly now: () => number },
-    init: { readonly site: string; readonly relay: string; readonly ticketKeys: readonly string[] },
+    init: {
+      readonly site: string;
+      readonly relay: string;
+      readonly ticketKeys: readonly string[];
+      readonly proof: 'certificate' | 'mac-only';
+    },
   ) {
     this.#now = components.now;
     this.#site = init.site;
     this.#relay = init.relay;
+    this.#proof = init.proof;
     this.#keys = new Map(
       init.ticketKeys.map((pem) => {
         const key = createPublicKey(pem);
@@ -51,6 +58,9 @@ export class Gate {
     });
     const mac = macOf(ticket);
     checkProof(ticket, mac, peer);
+    // A thief of auth's key must not be able to admit devices of his own making.
+    if (ticket.proof === PROOF.macOnly && this.#proof === 'certificate')
+      throw new Refusal('TICKET_INVALID', 'this site admits no device by its MAC alone');
     return { mac, rights: ticket.rights, expiresAtMs: ticket.expiresAtMs };
   }
 

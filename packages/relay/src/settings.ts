@@ -16,6 +16,8 @@ export interface RelaySettings {
   readonly credentials: Credentials;
   /** Ed25519 public keys of auth (SPKI PEM); more than one while keys are rotated. */
   readonly ticketKeys: readonly string[];
+  /** As auth's: with `certificate` a ticket for a device that only its MAC vouches for is refused, whoever signed it. */
+  readonly proof: 'certificate' | 'mac-only';
   /** One for each core. */
   readonly workers: number;
   readonly limits: RelayLimits;

@@ -37,7 +37,7 @@ describe('tickets', () => {
   });
 
   test('a certificate that is not the operator’s needs a ticket that says so', async () => {
-    const worker = await rig.worker();
+    const worker = await rig.worker({ proof: 'mac-only' });
     const device = await rig.site.device('02:00:5e:10:00:77', 'mac-only');
     expect(await (await rig.connect(worker, device)).show(rig.site.ticket(device))).toBe('TICKET_MISMATCH');
     expect(await (await rig.connect(worker, device)).show(rig.site.ticket(device, { proof: 1 }))).toBe('admit');

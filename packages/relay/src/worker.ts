@@ -134,7 +134,7 @@ export class RelayWorker {
       now,
       policy,
       resolver: new DestinationResolver({ policy }, { servers: settings.dnsServers, timeoutMs: DNS_TRY_MS }),
-      gate: new Gate({ now: Date.now }, { site: settings.site, relay: settings.name, ticketKeys: settings.ticketKeys }),
+      gate: new Gate({ now: Date.now }, { ...settings, relay: settings.name }),
       caps: new Caps({
         maxSessions: shareOf(limits.maxSessions, workers),
         maxDevices: shareOf(limits.maxDevices, workers),

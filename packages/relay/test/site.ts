@@ -86,6 +86,7 @@ export class TestSite {
       listen: { host: '127.0.0.1', port: 0, controlPort: 0 },
       credentials: this.relay,
       ticketKeys: [this.ticketPublicPem],
+      proof: 'certificate',
       workers: 1,
       limits: { maxSessions: 1000, maxDevices: 500, maxSessionsPerDevice: 300, maxPerAddress: 400 },
       windowBytes: 256 * 1024,

@@ -78,6 +78,7 @@ export function relaySettings(site: Site, server: Server): RelaySettings {
     listen: { host: server.address, port: config.ports.relay, controlPort: config.ports.relayControl },
     credentials: readCredentials(site.keysDirectory, 'relay'),
     ticketKeys: readTicketPublicKeys(site.keysDirectory),
+    proof: config.auth.proof,
     workers: relay.workers === 'auto' ? availableParallelism() : relay.workers,
     limits: {
       maxSessions: relay.maxSessions,
