@@ -9,6 +9,7 @@ export default defineConfig({
           name: 'unit',
           include: ['packages/*/src/**/*.test.ts', 'test/rules/**/*.test.ts'],
           testTimeout: 20_000,
+          sequence: { groupOrder: 1 },
         },
       },
       {
@@ -19,6 +20,7 @@ export default defineConfig({
           hookTimeout: 60_000,
           // Real servers and timings on few cores: two files at once disturb each other's clocks.
           fileParallelism: false,
+          sequence: { groupOrder: 2 },
         },
       },
     ],

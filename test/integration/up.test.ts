@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Mesh, type MeshSite } from '../kit/mesh.ts';
@@ -66,6 +67,15 @@ test('a role that dies is started again, and the others do not notice', async ()
     const { managers } = (await site.status()) as { managers: { auths: { up: boolean }[] }[] };
     return managers[0]?.auths[0]?.up === true;
   });
+});
+
+test('no key of the site is in what it says', () => {
+  const directory = join(dirname(site.file), 'keys');
+  const secrets = readdirSync(directory)
+    .filter((name) => name.endsWith('.key.pem'))
+    .flatMap((name) => readFileSync(join(directory, name), 'utf8').split('\n').filter((line) => line.length > 40));
+  expect(secrets.length).toBeGreaterThan(4);
+  expect(secrets.filter((line) => up.output.includes(line))).toEqual([]);
 });
 
 test('SIGTERM ends the whole tree, and nothing is left behind', async () => {
