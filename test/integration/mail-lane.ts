@@ -3,8 +3,9 @@ import { dotStuff, type TestMail } from '../kit/mails.ts';
 import type { MeshAgent } from '../kit/mesh.ts';
 import { deliver, type Interruption, type SmtpWireTarget } from '../kit/smtp-wire.ts';
 
-/** How long a client waits before it tries again; a real one waits minutes. */
-const CLIENT_RETRY_MS = 50;
+/** How long a client waits before it tries again, longer each time; a real one waits minutes. */
+const FIRST_RETRY_MS = 25;
+const LONGEST_RETRY_MS = 400;
 const PATIENCE_MS = 60_000;
 
 /** One client with one destination, and what became of its mails. */
@@ -32,12 +33,14 @@ export class MailLane {
     const envelope = { ...this.#envelope, content: dotStuff(mail.raw) };
     const deadline = performance.now() + PATIENCE_MS;
     let failedAtMs: number | undefined;
+    let pauseMs = FIRST_RETRY_MS;
     this.sent.add(mail.sha256);
     for (let attempt = 0; ; attempt += 1) {
       const { accepted, reply, greetedAtMs, end } = await deliver(this.target, envelope, interruptions[attempt]);
       if (greetedAtMs !== undefined && failedAtMs !== undefined) {
         this.slowestMs = Math.max(this.slowestMs, greetedAtMs - failedAtMs);
         failedAtMs = undefined;
+        pauseMs = FIRST_RETRY_MS;
       }
       if (accepted) break;
       // Nothing here is a reason for a permanent error: a client would give the mail back to its author.
@@ -46,7 +49,8 @@ export class MailLane {
       if (performance.now() > deadline) throw new Error(`${mail.name} is not through: ${reply ?? end}`);
       failedAtMs ??= performance.now();
       this.retries += 1;
-      await sleep(CLIENT_RETRY_MS);
+      await sleep(pauseMs);
+      pauseMs = Math.min(2 * pauseMs, LONGEST_RETRY_MS);
     }
     this.accepted.add(mail.sha256);
   }
