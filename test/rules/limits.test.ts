@@ -58,6 +58,7 @@ const NOT_A_LIMIT: Readonly<Record<string, readonly string[]>> = {
   ],
   'what counts as a success': [
     'agent/relay-pool SHORT_LIFE_MS',
+    'agent/steering TROUBLE_OVER_MS',
     'cli/roles/process-tree STABLE_MS',
     'relay/supervisor/worker-pool SOUND_AFTER_MS',
   ],

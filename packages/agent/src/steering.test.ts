@@ -280,8 +280,24 @@ describe('leases', () => {
     }
     const asked = virtual.attempts.slice(from).map(({ atMs }) => atMs - 10_000);
     expect(asked[0]).toBe(0);
-    expect(asked.length).toBeGreaterThan(3);
-    expect(asked.length).toBeLessThan(9);
+    expect(asked.length).toBeGreaterThan(10);
+    expect(asked.length).toBeLessThan(25);
+  });
+
+  test('trouble after a quiet time is new trouble: the pauses are short again', () => {
+    const virtual = mesh({ a: good });
+    virtual.run(10_000);
+    for (let i = 0; i < 1000; i += 1) {
+      virtual.steering.renewSoon(virtual.now);
+      virtual.run(10);
+    }
+    virtual.run(20_000);
+    const from = virtual.attempts.length;
+    for (let i = 0; i < 2; i += 1) {
+      virtual.steering.renewSoon(virtual.now);
+      virtual.run(1100);
+    }
+    expect(virtual.attempts.length).toBe(from + 2);
   });
 });
 

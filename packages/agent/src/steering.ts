@@ -45,8 +45,13 @@ export interface SteeringStatus {
   readonly searching: boolean;
 }
 
-/** Pauses between two hellos because of relays in trouble. */
-const TROUBLE_RETRY: BackoffInit = { firstMs: LEAST_RENEWAL_MS, maxMs: 30_000 };
+/**
+ * Pauses between two hellos because of relays in trouble. Not longer than a client waits: who has no relay that works
+ * goes direct meanwhile.
+ */
+const TROUBLE_RETRY: BackoffInit = { firstMs: LEAST_RENEWAL_MS, maxMs: 5000 };
+/** After so long without trouble the next one is a new one. */
+const TROUBLE_OVER_MS = 15_000;
 
 /**
  * Everything an agent decides about managers, and how a client connection goes: which manager is asked when, what its
@@ -74,6 +79,7 @@ export class Steering {
   #lastHelloMs = Number.NEGATIVE_INFINITY;
   #renewSoonAtMs = Number.POSITIVE_INFINITY;
   #troubles = 0;
+  #lastTroubleMs = Number.NEGATIVE_INFINITY;
 
   constructor(components: { readonly random: () => number }, init: SteeringInit) {
     this.#random = components.random;
@@ -175,7 +181,8 @@ export class Steering {
   /** A relay of the lease cannot be used: ask the manager for another one, with growing pauses. */
   renewSoon(nowMs: number): void {
     if (this.#current === undefined || this.#renewSoonAtMs < Number.POSITIVE_INFINITY) return;
-    this.#troubles += 1;
+    this.#troubles = nowMs - this.#lastTroubleMs > TROUBLE_OVER_MS ? 1 : this.#troubles + 1;
+    this.#lastTroubleMs = nowMs;
     const earliestMs = this.#lastHelloMs + pauseMs(this.#troubles, TROUBLE_RETRY, this.#random);
     this.#renewSoonAtMs = Math.max(nowMs, earliestMs);
     this.tick(nowMs);
