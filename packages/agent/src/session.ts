@@ -66,6 +66,8 @@ export class Session {
   #reason: DirectReason | undefined;
   #code: RefusalCode | undefined;
   #address: string | undefined;
+  /** From the client's connection until it was known how it goes, and until its destination was reached. */
+  #decideMs: number | undefined;
   #connectMs: number | undefined;
 
   constructor(components: SessionComponents, init: SessionInit) {
@@ -100,6 +102,7 @@ export class Session {
 
   #go(route: Exclude<Route, { kind: 'wait' }>): void {
     clearTimeout(this.#timer);
+    this.#decideMs ??= Math.round(this.#components.clock.now() - this.#startedAtMs);
     this.state = 'connecting';
     if (route.kind === 'direct') return this.#goDirect(route.reason);
     if (route.kind === 'refuse') return this.#refuse(route.code);
@@ -170,10 +173,10 @@ export class Session {
             pool.trust(link);
             race.acked(index);
           },
-          onConnected: (stream, rest, { address, connectMs }) => {
+          onConnected: (stream, rest, { address }) => {
             this.#legs.delete(index);
             race.connected(index);
-            this.#stream(link, stream, rest, address, connectMs);
+            this.#stream(link, stream, rest, address);
           },
           onRefused: (code) => out(() => race.refused(index, code)),
           onLost: () => out(() => race.lost(index)),
@@ -196,16 +199,17 @@ export class Session {
     });
   }
 
-  #stream(link: RelayLink, stream: MuxStream, rest: Buffer, address: string, connectMs: number): void {
+  #stream(link: RelayLink, stream: MuxStream, rest: Buffer, address: string): void {
     clearTimeout(this.#timer);
     this.#cancelLegs();
     this.state = 'streaming';
     this.#route = 'relayed';
     this.#link = link;
     this.#address = address;
-    this.#connectMs = connectMs;
     const { clock, metrics } = this.#components;
-    metrics.timeToRelay.observe({}, (clock.now() - this.#startedAtMs) / 1000);
+    const elapsedMs = clock.now() - this.#startedAtMs;
+    this.#connectMs = Math.round(elapsedMs);
+    metrics.timeToRelay.observe({}, elapsedMs / 1000);
     const connection = new RelayedConnection({
       client: this.#init.client,
       stream,
@@ -291,6 +295,7 @@ export class Session {
         code: this.#code,
         bytesUp,
         bytesDown,
+        decideMs: this.#decideMs,
         connectMs: this.#connectMs,
         durationMs,
         outcome,
