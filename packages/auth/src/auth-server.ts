@@ -127,6 +127,7 @@ class Auth implements AuthServer {
         handshakeTimeoutMs: settings.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS,
         maxConnections: MAX_CONNECTIONS,
         maxPerAddress: MAX_PER_ADDRESS,
+        trustedAddresses: settings.serverAddresses,
       },
       {
         onConnection: (socket, peer) => this.#onConnection(socket, peer),

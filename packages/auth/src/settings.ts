@@ -7,6 +7,8 @@ export interface AuthSettings {
   /** The name of this server in the site. */
   readonly name: string;
   readonly listen: { readonly host: string; readonly port: number };
+  /** Of the site's servers: their managers find a place here whoever else knocks. */
+  readonly serverAddresses: readonly string[];
   readonly credentials: Credentials;
   /** Ed25519, PKCS #8 PEM: signs tickets. */
   readonly ticketKeyPem: string;
@@ -36,8 +38,9 @@ export const DEFAULT_FAILURES = {
 } as const satisfies AuthSettings['failures'];
 
 export const HANDSHAKE_TIMEOUT_MS = 10_000;
-/** The managers of one site, each with a connection or two; others do not get past the handshake. */
+/** Who is no server of the site, to judge by the address; the certificate is judged later. */
 export const MAX_CONNECTIONS = 256;
+/** Of a server, too: its manager has a connection or two, and some that died and were not noticed yet. */
 export const MAX_PER_ADDRESS = 64;
 /** A manager pings each second. */
 export const IDLE_MS = 30_000;

@@ -246,6 +246,37 @@ describe('caps', () => {
     second.destroy();
   });
 
+  test('a trusted address has places of its own, which strangers cannot take and it cannot exceed', async () => {
+    const { listener, port, rejects } = await open({ maxConnections: 3, maxPerAddress: 2, trustedAddresses: ['127.0.0.9'] });
+    for (const address of ['127.0.0.1', '127.0.0.1', '127.0.0.2']) tcp(port, address);
+    await until(() => listener.connections === 3);
+    await closed(tcp(port, '127.0.0.3'));
+    const trusted = [tcp(port, '127.0.0.9'), tcp(port, '127.0.0.9')];
+    await until(() => listener.connections === 5);
+    await closed(tcp(port, '127.0.0.9'));
+    expect(rejects).toEqual([
+      { reason: 'full', address: '127.0.0.3' },
+      { reason: 'address_full', address: '127.0.0.9' },
+    ]);
+    for (const socket of trusted) socket.destroy();
+    await until(() => listener.connections === 3);
+    // What a trusted address gave back is its own, not a stranger's.
+    await closed(tcp(port, '127.0.0.3'));
+    expect(rejects.at(-1)).toEqual({ reason: 'full', address: '127.0.0.3' });
+    tcp(port, '127.0.0.9');
+    await until(() => listener.connections === 4);
+  });
+
+  test('a connection of a trusted address takes no stranger’s place', async () => {
+    const { listener, port, rejects } = await open({ maxConnections: 1, maxPerAddress: 2, trustedAddresses: ['127.0.0.9'] });
+    tcp(port, '127.0.0.9');
+    tcp(port, '127.0.0.9');
+    await until(() => listener.connections === 2);
+    tcp(port, '127.0.0.1');
+    await until(() => listener.connections === 3);
+    expect(rejects).toEqual([]);
+  });
+
   test('a connection over the cap reads nothing and is told nothing', async () => {
     const { port } = await open({ maxConnections: 1 });
     const holder = tcp(port);

@@ -18,10 +18,15 @@ export interface ListenerInit {
   readonly alpn: string;
   /** From the first byte of TCP until the end of the TLS handshake. */
   readonly handshakeTimeoutMs: number;
-  /** Connections at once, handshakes included. */
+  /** Connections at once, handshakes included; those of trusted addresses not. */
   readonly maxConnections: number;
   /** From one address, or one /64 of IPv6. */
   readonly maxPerAddress: number;
+  /**
+   * Addresses with places of their own: strangers cannot take them, however many connections they open. Each has
+   * `maxPerAddress` of them, besides the `maxConnections` of everybody else. In the spelling of URLs.
+   */
+  readonly trustedAddresses?: readonly string[];
   /** Several processes bind the same port and the kernel spreads connections over them (SO_REUSEPORT). */
   readonly reusePort?: boolean;
 }
@@ -44,13 +49,16 @@ export class Listener {
   readonly #tcp;
   readonly #tls;
   readonly #sockets = new Set<Socket>();
+  readonly #trusted: ReadonlySet<string>;
   readonly #perAddress = new Map<string, number>();
+  #strangers = 0;
   /** Address and port, and the address, of connections that are neither secure nor rejected yet. */
   readonly #handshakes = new Map<string, string>();
 
   constructor(init: ListenerInit, handler: ListenerHandler) {
     this.#init = init;
     this.#handler = handler;
+    this.#trusted = new Set(init.trustedAddresses);
     this.#tls = createTlsServer({
       ...TLS_SETTINGS,
       ca: init.credentials.caPem,
@@ -102,9 +110,11 @@ export class Listener {
 
   #onTcp(socket: Socket): void {
     const address = addressOf(socket);
-    const network = networkOf(address);
+    // Neighbours in a trusted address' network are strangers.
+    const isStranger = !this.#trusted.has(address);
+    const network = isStranger ? networkOf(address) : address;
     const count = this.#perAddress.get(network) ?? 0;
-    const full = this.#sockets.size >= this.#init.maxConnections;
+    const full = isStranger && this.#strangers >= this.#init.maxConnections;
     if (full || count >= this.#init.maxPerAddress) {
       this.#handler.onReject(full ? 'full' : 'address_full', address);
       socket.destroy();
@@ -112,12 +122,14 @@ export class Listener {
     }
     const key = keyOf(socket);
     this.#sockets.add(socket);
+    if (isStranger) this.#strangers += 1;
     this.#perAddress.set(network, count + 1);
     this.#handshakes.set(key, address);
     socket.once('close', () => {
       // One that the peer reset or left says no more to TLS who it was.
       this.#reject('handshake', key);
       this.#sockets.delete(socket);
+      if (isStranger) this.#strangers -= 1;
       const left = (this.#perAddress.get(network) ?? 1) - 1;
       if (left > 0) this.#perAddress.set(network, left);
       else this.#perAddress.delete(network);

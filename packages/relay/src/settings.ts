@@ -28,7 +28,7 @@ export interface RelaySettings {
     readonly extraPorts: readonly number[];
     /** Blocks that may be reached although they are not public. */
     readonly allow: readonly string[];
-    /** Addresses of the site's servers: refused unless they are in `allow`. */
+    /** Addresses of the site's servers: refused unless they are in `allow`. At the control port they are trusted. */
     readonly ownAddresses: readonly string[];
     /** `host:port` as dialled; they get a PROXY v2 header with the address of the client. */
     readonly proxyProtocol: readonly string[];

@@ -77,6 +77,22 @@ test('half-open and slow handshakes end by the deadline', async () => {
   }
 });
 
+test('strangers with half-open handshakes keep no manager that restarts out of auth', async () => {
+  const auth = await site.startAuth({ serverAddresses: ['127.0.0.1'] });
+  await site.startRelays(1);
+  const strangers = Array.from({ length: 300 }, (_, index) => {
+    const socket = createConnection({ port: auth.port, host: '127.0.0.1', localAddress: `127.0.9.${1 + (index % 6)}` });
+    return socket.on('error', () => {});
+  });
+  try {
+    await expect.poll(() => rejected('auth', 'full'), { timeout: 10_000 }).toBe(44);
+    await site.startManager();
+    expect(await (await site.agent(await site.device())).hello()).toMatchObject({ type: 'lease' });
+  } finally {
+    for (const socket of strangers) socket.destroy();
+  }
+});
+
 test('caps for one address and for all', async () => {
   await startAll();
   const { port } = site.manager!;

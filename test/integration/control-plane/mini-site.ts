@@ -200,6 +200,7 @@ export class MiniSite {
         site: 'tokyo-1',
         name: `s${this.auths.length + 1}`,
         listen: { host: '127.0.0.1', port: 0 },
+        serverAddresses: [],
         credentials: this.credentials('auth'),
         ticketKeyPem: this.keys.ticketKey.privatePem,
         ticketTtlMs: 600_000,

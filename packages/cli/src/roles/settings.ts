@@ -16,6 +16,7 @@ export function authSettings(site: Site, server: Server): AuthSettings {
     site: config.site,
     name: server.name,
     listen: { host: server.address, port: config.ports.auth },
+    serverAddresses: config.servers.map(({ address }) => address),
     credentials: readCredentials(site.keysDirectory, 'auth'),
     ticketKeyPem: readTicketKey(site.keysDirectory),
     ticketTtlMs: ticketTtl,

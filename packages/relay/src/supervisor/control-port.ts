@@ -33,14 +33,17 @@ export interface ControlPortInit {
   readonly name: string;
   readonly host: string;
   readonly port: number;
+  /** Of the site's servers: their managers find a place here whoever else knocks. */
+  readonly serverAddresses: readonly string[];
   readonly credentials: Credentials;
   readonly handshakeMs: number;
   /** A manager that says nothing for so long is gone; it pings each second. */
   readonly deadMs: number;
 }
 
-/** A site has a manager or two; with connections that died and were not noticed yet, a few more. */
+/** Who is no server of the site, to judge by the address; the certificate is judged later. */
 const MAX_CONNECTIONS = 64;
+/** Of a server, too: its manager has one connection, and some that died and were not noticed yet. */
 const MAX_PER_ADDRESS = 32;
 const MAX_BUFFERED_BYTES = 64 * 1024;
 const SOFTWARE = 'sekisho-relay';
@@ -68,6 +71,7 @@ export class ControlPort {
         handshakeTimeoutMs: init.handshakeMs,
         maxConnections: MAX_CONNECTIONS,
         maxPerAddress: MAX_PER_ADDRESS,
+        trustedAddresses: init.serverAddresses,
       },
       {
         onConnection: (socket, peer) => this.#onConnection(socket, peer),

@@ -241,6 +241,18 @@ test('only managers of the site are answered', async () => {
   expect(await metrics.text()).toContain('sekisho_relay_refusals_total{code="IDENTITY"} 2');
 });
 
+test('strangers with half-open handshakes keep no manager of the site out', async () => {
+  const destinations = { extraPorts: [], allow: [], ownAddresses: ['127.0.0.1'], proxyProtocol: [] };
+  const { relay, metrics } = await start({ workers: 1, destinations });
+  for (let index = 0; index < 70; index += 1) {
+    const socket = connectTcp({ host: '127.0.0.1', port: relay.status().controlPort, localAddress: `127.0.8.${1 + (index % 5)}` });
+    socket.on('error', () => {});
+    cleanUps.push(() => socket.destroy());
+  }
+  await expect.poll(() => metrics.text(), PATIENCE).toMatch(/rejected_connections_total\{reason="full"\} 6/u);
+  expect(await (await managerAt(relay)).hello()).toMatchObject({ type: 'welcome' });
+});
+
 test('garbage at the control port is closed and counted', async () => {
   const { relay, metrics } = await start({ workers: 1 });
   const socket = connectTcp(relay.status().controlPort, '127.0.0.1');

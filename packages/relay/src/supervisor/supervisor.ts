@@ -84,7 +84,16 @@ export class RelaySupervisor {
           onRefusal: (code) => this.#metrics.refused(code),
         },
       },
-      { site, name, credentials, host: listen.host, port: listen.controlPort, handshakeMs, deadMs },
+      {
+        site,
+        name,
+        credentials,
+        host: listen.host,
+        port: listen.controlPort,
+        serverAddresses: settings.destinations.ownAddresses,
+        handshakeMs,
+        deadMs,
+      },
     );
   }
 
