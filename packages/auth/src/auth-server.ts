@@ -13,6 +13,7 @@ import { ManagerSession } from './manager-session.ts';
 import { ticketKeyId } from './pki/keys.ts';
 import { PlaceWatch } from './place-watch.ts';
 import { RegistryMirror } from './registry-mirror.ts';
+import { RememberedList } from './remembered-list.ts';
 import { fileSource, urlSource } from './revocation-source.ts';
 import { RevocationState } from './revocation-state.ts';
 import {
@@ -103,9 +104,10 @@ class Auth implements AuthServer {
     const { caPem, certPem } = settings.credentials;
     this.#revocations = new RevocationState({ caPem });
     this.#sightings = new Sightings({ store });
-    const { file, urls, maxAgeMs } = settings.revocations;
+    const { file, urls, rememberedFile, maxAgeMs } = settings.revocations;
+    const remembered = rememberedFile === undefined ? undefined : new RememberedList({ path: rememberedFile });
     this.#memory = new SiteMemory(
-      { store, log, clock: this.#clock, registry: this.#registry, revocations: this.#revocations },
+      { store, log, clock: this.#clock, registry: this.#registry, revocations: this.#revocations, remembered },
       { file: file === undefined ? undefined : fileSource(file), urls: urls.map(urlSource), maxAgeMs },
     );
     this.#admission = this.#makeAdmission();
@@ -145,6 +147,7 @@ class Auth implements AuthServer {
   }
 
   async start(): Promise<void> {
+    await this.#memory.recall();
     await this.#memory.pollStore();
     await this.#memory.pollFile();
     const { port, address } = await this.#listener.listen();

@@ -18,6 +18,8 @@ export interface AuthSettings {
   readonly revocations: {
     readonly file?: string | undefined;
     readonly urls: readonly string[];
+    /** Where auth writes down the list in force, so that it outlives a restart without the store and the URLs. Of this auth alone. */
+    readonly rememberedFile?: string | undefined;
     /** How often the URLs are fetched; the file is looked at more often. */
     readonly refreshMs: number;
     /** A list signed longer ago is an alarm. */

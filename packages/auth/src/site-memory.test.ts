@@ -1,4 +1,4 @@
-import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -9,6 +9,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Operator } from './pki/operator.ts';
 import { MAX_REVOCATION_LIST_BYTES } from './pki/revocation-list.ts';
 import { RegistryMirror } from './registry-mirror.ts';
+import { RememberedList } from './remembered-list.ts';
 import { fileSource, type RevocationSource, urlSource } from './revocation-source.ts';
 import { RevocationState } from './revocation-state.ts';
 import { MAX_PENDING_SIGHTINGS, Sightings } from './sightings.ts';
@@ -38,17 +39,18 @@ afterEach(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-function makeMemory(init: { file?: RevocationSource; urls?: RevocationSource[]; maxAgeMs?: number } = {}) {
+function makeMemory(init: { file?: RevocationSource; urls?: RevocationSource[]; maxAgeMs?: number; remembered?: string } = {}) {
   const registry = new RegistryMirror();
   const revocations = new RevocationState({ caPem: operator.caCertPem });
   const log = createLogger({
     role: 'auth',
     destination: { write: (line) => void events.push((JSON.parse(line) as { event: string }).event) },
   });
+  const remembered = init.remembered === undefined ? undefined : new RememberedList({ path: init.remembered });
   // The store of the moment: a test may swap it for one that has lost everything.
   const current = new Proxy({} as Store, { get: (_target, name) => (Reflect.get(store, name) as () => unknown).bind(store) });
   const memory = new SiteMemory(
-    { store: current, log, clock: { now: () => nowMs }, registry, revocations },
+    { store: current, log, clock: { now: () => nowMs }, registry, revocations, remembered },
     { file: init.file, urls: init.urls ?? [], maxAgeMs: init.maxAgeMs ?? DAY_MS },
   );
   return { registry, revocations, memory };
@@ -153,6 +155,77 @@ test('a list that is not the operator’s is refused, also when it lies in the s
   expect(revocations.list).toBeUndefined();
   expect(memory.sourceFailures[path]).toContain('not signed by this operator');
   expect(events).toContain('revocations_refused');
+});
+
+test('a list from a URL outlives a restart with the store wiped and the URL out of reach', async () => {
+  const remembered = join(directory, 'state', 'revocations.crl.pem');
+  await mkdir(join(directory, 'state'));
+  const list = await revoke();
+  const { url, server } = await serve(() => ({ body: list }));
+  const first = makeMemory({ urls: [urlSource(url)], remembered });
+  await first.memory.recall();
+  await first.memory.pollUrls();
+  expect([await readFile(remembered, 'utf8'), (await stat(remembered)).mode & 0o777]).toEqual([list, 0o600]);
+  expect(await readdir(join(directory, 'state'))).toEqual(['revocations.crl.pem']);
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
+  await store.close();
+  store = await openStore({}, { url: `sqlite:${join(directory, 'wiped.db')}`, site: 'tokyo-1' });
+  const next = makeMemory({ urls: [urlSource(url)], remembered });
+  await next.memory.recall();
+  expect(next.revocations.isRevoked(SERIAL)).toBe(true);
+  await next.memory.pollUrls();
+  await next.memory.pollStore();
+  expect(next.revocations.isRevoked(SERIAL)).toBe(true);
+  // The others of the site learn it again, too.
+  expect((await store.getRevocations())?.number).toBe(2n);
+});
+
+test('of a remembered list and another the higher number wins, and is remembered', async () => {
+  const remembered = join(directory, 'revocations.crl.pem');
+  const [old, middle, newest] = [await revoke([]), await revoke(), await revoke()];
+  await writeFile(remembered, middle);
+  const path = join(directory, 'list.pem');
+  await writeFile(path, old);
+  await store.putRevocations({ number: 2, pem: old, fetchedAt: 1 });
+  const { memory, revocations } = makeMemory({ file: fileSource(path), remembered });
+  await memory.recall();
+  await memory.pollStore();
+  await memory.pollFile();
+  expect([revocations.list?.number, await readFile(remembered, 'utf8')]).toEqual([3n, middle]);
+  await store.putRevocations({ number: 4, pem: newest, fetchedAt: 1 });
+  await memory.pollStore();
+  expect([revocations.list?.number, await readFile(remembered, 'utf8')]).toEqual([4n, newest]);
+});
+
+test('a remembered list that is not the operator’s is refused, and replaced by the next good one', async () => {
+  const remembered = join(directory, 'revocations.crl.pem');
+  const stranger = await Operator.init(join(directory, 'stranger'), { name: 'Example', managerName: 'manager.example.com' });
+  await writeFile(remembered, (await stranger.revoke({ serials: [SERIAL] })).listPem);
+  const path = join(directory, 'list.pem');
+  const { memory, revocations } = makeMemory({ file: fileSource(path), remembered });
+  await memory.recall();
+  expect([revocations.list, events]).toEqual([undefined, ['revocations_refused']]);
+  const list = await revoke();
+  await writeFile(path, list);
+  await memory.pollFile();
+  expect(await readFile(remembered, 'utf8')).toBe(list);
+});
+
+test('a list that cannot be written down is in force all the same; it is told once and tried again', async () => {
+  const remembered = join(directory, 'blocked', 'revocations.crl.pem');
+  const path = join(directory, 'list.pem');
+  await writeFile(path, await revoke());
+  const { memory, revocations } = makeMemory({ file: fileSource(path), remembered });
+  await memory.recall();
+  await memory.pollFile();
+  await memory.pollStore();
+  expect(revocations.isRevoked(SERIAL)).toBe(true);
+  expect(memory.sourceFailures[remembered]).toContain('ENOENT');
+  await mkdir(join(directory, 'blocked'));
+  await memory.pollStore();
+  expect(memory.sourceFailures).toEqual({});
+  expect(events).toEqual(['revocations_adopted', 'revocations_not_remembered', 'revocations_remembered']);
 });
 
 test('a store that has lost its data gets the list back', async () => {

@@ -2,6 +2,7 @@ import type { Store } from '@sekisho/store';
 import type { Logger } from '@sekisho/telemetry';
 import { PkiError } from './pki/pki-error.ts';
 import type { RegistryMirror } from './registry-mirror.ts';
+import type { RememberedList } from './remembered-list.ts';
 import type { RevocationSource } from './revocation-source.ts';
 import type { RevocationState } from './revocation-state.ts';
 
@@ -12,6 +13,8 @@ export interface SiteMemoryComponents {
   readonly clock: { now(): number };
   readonly registry: RegistryMirror;
   readonly revocations: RevocationState;
+  /** Where the revocation list outlives the process. */
+  readonly remembered?: RememberedList | undefined;
 }
 
 export interface SiteMemoryInit {
@@ -36,6 +39,8 @@ export class SiteMemory {
   #epoch: string | null = null;
   /** The store has lost its data since the start: what is not in it may still be true. */
   #lost = false;
+  /** What the file of the remembered list has. */
+  #rememberedPem = '';
   #overdueLoggedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(components: SiteMemoryComponents, init: SiteMemoryInit) {
@@ -48,9 +53,24 @@ export class SiteMemory {
     return this.#failures.get('store');
   }
 
-  /** Names of the sources of revocation lists that failed at the last attempt, with the reason. */
+  /** Sources of revocation lists, and the file it is remembered in, that failed at the last attempt, with the reason. */
   get sourceFailures(): Readonly<Record<string, string>> {
     return Object.fromEntries([...this.#failures].filter(([name]) => name !== 'store'));
+  }
+
+  /** Takes the revocation list that was in force when auth last ran. To be called first. Never rejects. */
+  async recall(): Promise<void> {
+    const { remembered, log } = this.#components;
+    if (remembered === undefined) return;
+    try {
+      const pem = await remembered.read();
+      if (pem !== undefined && this.#adopt(pem, remembered.path)) this.#rememberedPem = pem;
+    } catch (error) {
+      log.error(
+        { event: 'revocations_refused', source: remembered.path, reason: reasonOf(error) },
+        'the revocation list that auth wrote down cannot be used: it is ignored until there is another one',
+      );
+    }
   }
 
   /** Looks whether the store has changed, and if so reads it. Never rejects. */
@@ -67,6 +87,7 @@ export class SiteMemory {
     } catch (error) {
       this.#fails('store', 'store_down', error, 'the store does not answer: devices are judged by what is known');
     }
+    this.#remember();
   }
 
   /** Reads the revocation list's file if it has changed. Never rejects. */
@@ -119,6 +140,26 @@ export class SiteMemory {
     } catch (error) {
       this.#fails(source.name, 'revocations_source_down', error, 'a revocation list could not be read: the last one stays in force');
     }
+    this.#remember();
+  }
+
+  /** Writes the list in force down, if it has not been; tried again with the next poll. */
+  #remember(): void {
+    const { remembered, revocations } = this.#components;
+    const { pem } = revocations;
+    if (remembered === undefined || pem === this.#rememberedPem) return;
+    try {
+      remembered.write(pem);
+      this.#rememberedPem = pem;
+      this.#works(remembered.path, 'revocations_remembered', 'the revocation list could be written down again');
+    } catch (error) {
+      this.#fails(
+        remembered.path,
+        'revocations_not_remembered',
+        error,
+        'the revocation list could not be written down: mend this, or after a restart auth may not know who is revoked',
+      );
+    }
   }
 
   #adoptFrom(name: string, pem: string): void {
@@ -164,8 +205,12 @@ export class SiteMemory {
   }
 
   #fails(name: string, event: string, error: unknown, message: string): void {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     if (!this.#failures.has(name)) this.#components.log.warn({ event, source: name, reason }, message);
     this.#failures.set(name, reason);
   }
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

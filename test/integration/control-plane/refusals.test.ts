@@ -1,6 +1,7 @@
 import { encodeFrame, type Message, macBytes, REFUSALS, type RefusalCode } from '@sekisho/wire';
 import { connectEndpoint, secureContext } from '@sekisho/channel';
 import { Operator } from '@sekisho/auth';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { eventually, MAC, MANAGER_NAME, MiniSite, TestPeer, values } from './mini-site.ts';
@@ -177,6 +178,16 @@ test('mac-only admits who is registered for it, loudly', async () => {
   expect(await (await site.agent(await site.selfSigned(other))).hello({ mac: macBytes(other) })).toMatchObject(refuse('DEVICE_REFUSED'));
   expect(site.logged.some(({ event, level }) => event === 'mac_only' && level === 'warn')).toBe(true);
   expect(await values(site.authMetrics)).toMatchObject({ sekisho_auth_mac_only: 1, 'sekisho_auth_grants_total{proof="mac-only"}': 1 });
+});
+
+test('a revoked device stays out when auth starts again with the store and every source of the list gone', async () => {
+  const rememberedFile = join(site.directory, 'revocations.crl.pem');
+  const certificate = await site.device();
+  await writeFile(rememberedFile, (await site.operator.revoke({ serials: [certificate.serial] })).listPem);
+  await site.startAuth({ revocations: { urls: ['http://127.0.0.1:1/list'], rememberedFile, refreshMs: 1000, maxAgeMs: 1e9 } });
+  await site.startRelays(1);
+  await site.startManager();
+  expect(await (await site.agent(certificate)).hello()).toMatchObject(refuse('DEVICE_REVOKED'));
 });
 
 test('only managers of the same site are answered by auth', async () => {

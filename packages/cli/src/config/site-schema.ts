@@ -203,7 +203,7 @@ export const siteSchema = z
       description: 'The directory with certificates and keys that `site init` made; relative to this file.',
     }),
     stateDir: z.string().default('state').meta({
-      description: 'Where the embedded store and the sockets for administration are; relative to this file.',
+      description: 'Where the embedded store, the sockets for administration and the last known revocation list are; relative to this file.',
     }),
     store: z
       .strictObject({

@@ -37,6 +37,11 @@ export class Site {
     return join(this.stateDirectory, `manager-${server.name}.sock`);
   }
 
+  /** Where a server's auth keeps the revocation list that it last knew. */
+  rememberedRevocations(server: Server): string {
+    return join(this.stateDirectory, `revocations-${server.name}.crl.pem`);
+  }
+
   /** The servers with a role, in the order of the file. */
   withRole(role: Role): Server[] {
     return this.config.servers.filter(({ roles }) => roles.includes(role));

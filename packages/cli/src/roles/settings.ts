@@ -24,6 +24,7 @@ export function authSettings(site: Site, server: Server): AuthSettings {
     revocations: {
       file: site.revocationFile,
       urls: revocations.urls,
+      rememberedFile: site.rememberedRevocations(server),
       refreshMs: revocations.refresh,
       maxAgeMs: revocations.maxAge,
     },
