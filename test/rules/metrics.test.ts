@@ -56,6 +56,7 @@ const REGISTER: Readonly<Record<string, (metrics: Metrics) => unknown>> = {
     authMetrics(metrics, {
       managers: () => 0,
       registeredDevices: () => 0,
+      corruptDevices: () => 0,
       storeUp: () => true,
       macOnly: () => false,
       revocationsAgeMs: () => undefined,

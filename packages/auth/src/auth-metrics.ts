@@ -27,6 +27,7 @@ export const REJECTIONS = [
 export interface AuthGauges {
   managers(): number;
   registeredDevices(): number;
+  corruptDevices(): number;
   storeUp(): boolean;
   macOnly(): boolean;
   revocationsAgeMs(): number | undefined;
@@ -49,6 +50,7 @@ export function authMetrics(metrics: Metrics, gauges: AuthGauges): AuthMetrics {
   };
   gauge('sekisho_auth_managers', 'Connections from managers.', () => gauges.managers());
   gauge('sekisho_auth_registered_devices', 'Devices of the registry in memory.', () => gauges.registeredDevices());
+  gauge('sekisho_auth_corrupt_devices', 'Devices whose records in the store cannot be read.', () => gauges.corruptDevices());
   gauge('sekisho_auth_store_up', '1 if the store answered at the last attempt.', () => Number(gauges.storeUp()));
   gauge('sekisho_auth_mac_only', '1 if devices are admitted by their MAC address alone.', () => Number(gauges.macOnly()));
   gauge('sekisho_auth_revocations_age_seconds', 'Time since the revocation list was signed; -1 without a list.', () => {

@@ -45,6 +45,8 @@ export interface AuthStatus {
   readonly proof: AuthSettings['proof'];
   readonly managers: number;
   readonly registeredDevices: number;
+  /** Of them, and besides them, those whose records in the store cannot be read. */
+  readonly corruptDevices: number;
   readonly store: { readonly up: boolean; readonly reason: string | null };
   readonly revocations: {
     readonly number: string | null;
@@ -115,6 +117,7 @@ class Auth implements AuthServer {
     this.#metrics = authMetrics(metrics, {
       managers: () => this.#sessions.size,
       registeredDevices: () => this.#registry.size,
+      corruptDevices: () => this.#registry.corrupt.size,
       storeUp: () => this.#memory.storeFailure === undefined,
       macOnly: () => settings.proof === 'mac-only',
       revocationsAgeMs: () => this.#age()?.ageMs,
@@ -176,6 +179,7 @@ class Auth implements AuthServer {
       proof,
       managers: this.#sessions.size,
       registeredDevices: this.#registry.size,
+      corruptDevices: this.#registry.corrupt.size,
       store: { up: failure === undefined, reason: failure ?? null },
       revocations: {
         number: this.#revocations.list?.number.toString() ?? null,

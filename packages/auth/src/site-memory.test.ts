@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { type DeviceRecord, openStore, type Store, StoreError } from '@sekisho/store';
 import { createLogger } from '@sekisho/telemetry';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -262,6 +263,27 @@ test('a device that was disabled does not come back because the store was wiped'
   await memory.pollStore();
   expect(registry.device(MAC)?.disabled).toBe(false);
   expect(events).toEqual(['registry_lost']);
+});
+
+test('a record that cannot be read leaves its device as it was known, is told once, and stops no other order', async () => {
+  const other = '02:00:5e:10:00:02';
+  for (const mac of [MAC, other]) await store.putDevice(device(mac, { state: mac === MAC ? 'disabled' : 'enabled' }));
+  const { registry, memory } = makeMemory();
+  await memory.pollStore();
+  const raw = new DatabaseSync(join(directory, 'site.db'));
+  stops.push(() => raw.close());
+  raw.exec(`UPDATE device SET body = '{' WHERE mac = '${MAC}'`);
+  await store.putDevice(device(other, { state: 'disabled' }));
+  await memory.pollStore();
+  expect([registry.device(MAC)?.disabled, registry.device(other)?.disabled]).toEqual([true, true]);
+  expect([[...registry.corrupt], memory.storeFailure]).toEqual([[MAC], undefined]);
+  await store.putDevice(device(other));
+  await memory.pollStore();
+  expect([registry.device(MAC)?.disabled, registry.device(other)?.disabled]).toEqual([true, false]);
+  expect(events).toEqual(['registry_corrupt']);
+  await store.putDevice(device(MAC));
+  await memory.pollStore();
+  expect([registry.device(MAC)?.disabled, registry.corrupt.size]).toEqual([false, 0]);
 });
 
 test('a device that was deleted is forgotten', async () => {

@@ -79,7 +79,7 @@ export class SiteMemory {
       const revision = await this.#components.store.revision();
       if (revision !== this.#revision) {
         await this.#noteLoss();
-        await this.#components.registry.load(this.#components.store, { keep: this.#lost });
+        await this.#loadRegistry();
         await this.#exchangeRevocations();
         this.#revision = revision;
       }
@@ -114,6 +114,20 @@ export class SiteMemory {
       );
     }
     return true;
+  }
+
+  async #loadRegistry(): Promise<void> {
+    const { store, registry, log } = this.#components;
+    const before = registry.corrupt;
+    await registry.load(store, { keep: this.#lost });
+    for (const mac of registry.corrupt) {
+      if (before.has(mac)) continue;
+      const isKnown = registry.device(mac) !== undefined;
+      log.error(
+        { event: 'registry_corrupt', device: mac, known: isKnown },
+        `the store’s record of this device cannot be read: it ${isKnown ? 'stays as it was known' : 'counts as not registered'} until the record is mended or deleted in the store`,
+      );
+    }
   }
 
   /** A wiped store says nothing about a device: one that was disabled must not come back because of it. */

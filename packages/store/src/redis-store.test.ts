@@ -33,6 +33,9 @@ describeStore(
     wipe: async () => {
       await raw.flushall();
     },
+    damage: async (mac) => {
+      await raw.hset(`sekisho:{tokyo-1}:device:${mac}`, 'body', '{');
+    },
   }),
   40,
 );
@@ -50,6 +53,9 @@ describeStore(
       },
       wipe: async () => {
         await wiper.flushall();
+      },
+      damage: async (mac) => {
+        await wiper.hset(`sekisho:{tokyo-1}:device:${mac}`, 'body', '{');
       },
     };
   },
@@ -93,7 +99,6 @@ describe('what was damaged', () => {
 
   it.each<[string, () => Promise<unknown>, (store: Store) => Promise<unknown>]>([
     ['a device', () => raw.hset(device, 'body', '{'), (store) => store.getDevice(MAC)],
-    ['a device in a page', () => raw.hset(device, 'body', '[]'), (store) => store.listDevices({ limit: 5 })],
     ['a sighting', () => raw.hset(device, 'seenAt', 'noon', 'seenFrom', 'x'), (store) => store.getDevice(MAC)],
     ['half a sighting', () => raw.hset(device, 'seenAt', '1'), (store) => store.getDevice(MAC)],
     ['the type of a device', () => raw.set(device, 'x'), (store) => store.getDevice(MAC)],
@@ -118,11 +123,17 @@ describe('what was damaged', () => {
     expect((await store.overrides()).get('relay-1')).toMatchObject({ weight: 1 });
   });
 
+  it('lists the others when a device is of another type', async () => {
+    await store.putDevice(aDevice(macNumber(2)));
+    await raw.set(device, 'x');
+    expect(await store.listDevices({ limit: 5 })).toEqual({ devices: [aDevice(macNumber(2))], corrupt: [MAC], next: null });
+  });
+
   it('leaves out of a listing what Redis has evicted', async () => {
     await store.putDevice(aDevice(macNumber(2)));
     await raw.del(device);
     expect(await store.getDevice(MAC)).toBeNull();
-    expect(await store.listDevices({ limit: 1 })).toEqual({ devices: [], next: MAC });
+    expect(await store.listDevices({ limit: 1 })).toEqual({ devices: [], corrupt: [], next: MAC });
     expect((await store.listDevices({ after: MAC, limit: 1 })).devices).toEqual([aDevice(macNumber(2))]);
     expect(await store.deleteDevice(MAC)).toBe(false);
     expect((await store.listDevices({ limit: 5 })).devices).toEqual([aDevice(macNumber(2))]);

@@ -22,6 +22,7 @@ import {
 } from './override.ts';
 import { checkPage } from './page-request.ts';
 import type { RedisConnection } from './redis-connection.ts';
+import { fromRedisError } from './redis-error.ts';
 import { readChanges, readTable, registerText } from './redis-register.ts';
 import {
   CHANGES_FIELD,
@@ -80,10 +81,21 @@ export class RedisStore implements Store {
       const from = after === '' ? '-' : `(${after}`;
       const macs = await client.zrangebylex(this.#key('devices'), from, '+', 'LIMIT', 0, limit + 1);
       const shown = macs.slice(0, limit);
-      const devices = await Promise.all(shown.map((mac) => this.#readDevice(client, mac)));
+      const corrupt: string[] = [];
+      const read = shown.map(async (mac) => {
+        try {
+          return await this.#readDevice(client, mac);
+        } catch (error) {
+          if (fromRedisError(error).code !== 'CORRUPT') throw error;
+          corrupt.push(mac);
+          return null;
+        }
+      });
+      const devices = await Promise.all(read);
       // A name without a record: deleted a moment ago, or Redis was told to evict keys and took this one.
       return {
         devices: devices.filter((device) => device !== null),
+        corrupt: corrupt.toSorted(),
         next: macs.length > limit ? (shown.at(-1) ?? null) : null,
       };
     });

@@ -55,6 +55,7 @@ describeStore(
         withRaw(path, (raw) =>
           raw.exec('DELETE FROM device; DELETE FROM override; DELETE FROM revocations; UPDATE meta SET changes = 0'),
         ),
+      damage: async (mac) => withRaw(path, (raw) => void raw.prepare(`UPDATE device SET body = '{' WHERE mac = ?`).run(mac)),
     };
   },
   40,
@@ -187,7 +188,6 @@ describe('what cannot be used', () => {
     ['a device that is no record', `UPDATE device SET body = 'null'`, (store) => store.getDevice(MAC)],
     ['a field of a device', `UPDATE device SET body = json_set(body, '$.state', 'x')`, (store) => store.getDevice(MAC)],
     ['a device under another name', `UPDATE device SET mac = '02:00:5e:10:00:02'`, (store) => store.getDevice(macNumber(2))],
-    ['a device in a page', `UPDATE device SET body = ''`, (store) => store.listDevices({ limit: 5 })],
     ['half a sighting', `UPDATE device SET seen_at = 1`, (store) => store.getDevice(MAC)],
     ['a number beyond JavaScript', `UPDATE device SET seen_at = 9223372036854775807`, (store) => store.getDevice(MAC)],
     ['an override', `UPDATE override SET body = '[]'`, (store) => store.overrides()],
@@ -202,6 +202,15 @@ describe('what cannot be used', () => {
     await store.putRevocations({ number: 1, pem: 'x', fetchedAt: 1 });
     withRaw(path, (raw) => raw.exec(damage));
     await expect(read(store)).rejects.toMatchObject({ name: 'StoreError', code: 'CORRUPT', temporary: false });
+  });
+
+  it('lists the others when a time of one is beyond JavaScript', async () => {
+    const path = newPath();
+    const store = await open(path);
+    const fine = aDevice(macNumber(2), { lastSeenAt: 1_700_000_000_000, lastSeenFrom: 'a' });
+    for (const device of [aDevice(MAC, { lastSeenAt: 1, lastSeenFrom: 'a' }), fine]) await store.putDevice(device);
+    withRaw(path, (raw) => raw.exec(`UPDATE device SET seen_at = 9223372036854775807 WHERE mac = '${MAC}'`));
+    expect(await store.listDevices({ limit: 5 })).toEqual({ devices: [fine], corrupt: [MAC], next: null });
   });
 
   it('can be mended by writing it anew', async () => {

@@ -27,6 +27,9 @@ import { SqliteDatabase, type SqliteDatabaseComponents, type SqliteDatabaseInit 
 import { StoreError } from './store-error.ts';
 import type { DevicePage, DevicePageRequest, Store } from './store.ts';
 
+/** A time that JavaScript cannot hold would fail all rows; as a floating-point number it spoils only its own. */
+const SELECT_PAGE = `SELECT mac, body, CAST(seen_at AS REAL) AS seen_at, seen_from FROM device
+  WHERE mac > ? ORDER BY mac LIMIT ?`;
 const MAKE_ROOM = `DELETE FROM override WHERE relay =
   (SELECT relay FROM override WHERE kind = 'cleared' ORDER BY at, relay LIMIT 1)`;
 
@@ -63,11 +66,20 @@ export class SqliteStore implements Store {
 
   async listDevices(page: DevicePageRequest): Promise<DevicePage> {
     const { after, limit } = checkPage(page);
-    const rows = await this.#database.read(() =>
-      this.#database.rows('SELECT * FROM device WHERE mac > ? ORDER BY mac LIMIT ?', after, limit + 1),
-    );
-    const devices = rows.slice(0, limit).map((row) => decodeDevice(String(row['mac']), storedDevice(row)));
-    return { devices, next: rows.length > limit ? (devices.at(-1)?.mac ?? null) : null };
+    const rows = await this.#database.read(() => this.#database.rows(SELECT_PAGE, after, limit + 1));
+    const devices: DeviceRecord[] = [];
+    const corrupt: string[] = [];
+    const shown = rows.slice(0, limit);
+    for (const row of shown) {
+      const mac = String(row['mac']);
+      try {
+        devices.push(decodeDevice(mac, storedDevice(row)));
+      } catch (error) {
+        if (!(error instanceof StoreError)) throw error;
+        corrupt.push(mac);
+      }
+    }
+    return { devices, corrupt, next: rows.length > limit ? String(shown.at(-1)?.['mac']) : null };
   }
 
   async deleteDevice(mac: string): Promise<boolean> {

@@ -14,6 +14,8 @@ export interface DevicePageRequest {
 /** `next` is the `after` of the next page, or null when there is none. */
 export interface DevicePage {
   readonly devices: readonly DeviceRecord[];
+  /** MAC addresses of the page whose records cannot be read; getDevice() says why. */
+  readonly corrupt: readonly string[];
   readonly next: string | null;
 }
 
@@ -28,7 +30,7 @@ export interface Store {
    */
   putDevice(record: DeviceRecord): Promise<void>;
   getDevice(mac: string): Promise<DeviceRecord | null>;
-  /** Devices in the order of their MAC addresses. A corrupt record fails the page, naming the device. */
+  /** Devices in the order of their MAC addresses. A corrupt record is only named, so that it hides no other. */
   listDevices(page: DevicePageRequest): Promise<DevicePage>;
   /** False when there was none. */
   deleteDevice(mac: string): Promise<boolean>;

@@ -32,6 +32,7 @@ export function describeStore(name: string, setUp: () => Promise<StoreUnderTest>
 
     describeDevices(handles);
     describePages(handles);
+    describeDamage(handles, (mac) => underTest.damage(mac));
     describeOverrides(handles);
     describeRestoring(handles);
     describeRevocations(handles);
@@ -151,7 +152,7 @@ function describePages(handles: Handles): void {
     // A page may begin after a device that has been deleted meanwhile.
     await store.deleteDevice(macNumber(2));
     const rest = await store.listDevices({ after: macNumber(2), limit: 1 });
-    expect(rest).toEqual({ devices: [aDevice(macNumber(3))], next: macNumber(3) });
+    expect(rest).toEqual({ devices: [aDevice(macNumber(3))], corrupt: [], next: macNumber(3) });
   });
 
   it('caps a page', async () => {
@@ -160,6 +161,24 @@ function describePages(handles: Handles): void {
       await expect(store.listDevices({ limit })).rejects.toMatchObject({ code: 'INVALID' });
     await expect(store.listDevices({ after: 'x', limit: 1 })).rejects.toMatchObject({ code: 'INVALID' });
     expect((await store.listDevices({ limit: MAX_PAGE_DEVICES })).devices).toEqual([]);
+  });
+}
+
+function describeDamage(handles: Handles, damage: (mac: string) => Promise<void>): void {
+  it('names corrupt records of a listing, and lists the others', async () => {
+    const { store } = handles();
+    for (const number of [1, 2, 3, 4, 5]) await store.putDevice(aDevice(macNumber(number)));
+    await damage(macNumber(2));
+    await damage(macNumber(3));
+    await expect(store.getDevice(macNumber(2))).rejects.toMatchObject({ code: 'CORRUPT', temporary: false });
+    const first = { devices: [aDevice(macNumber(1))], corrupt: [macNumber(2)], next: macNumber(2) };
+    expect(await store.listDevices({ limit: 2 })).toEqual(first);
+    const second = { devices: [aDevice(macNumber(4))], corrupt: [macNumber(3)], next: macNumber(4) };
+    expect(await store.listDevices({ after: macNumber(2), limit: 2 })).toEqual(second);
+    await store.putDevice(aDevice(macNumber(2)));
+    await store.deleteDevice(macNumber(3));
+    const mended = await store.listDevices({ limit: 5 });
+    expect([mended.devices.length, mended.corrupt]).toEqual([4, []]);
   });
 }
 

@@ -4,6 +4,8 @@ import type { Store } from '../src/store.ts';
 export interface StoreUnderTest {
   open(): Promise<Store>;
   wipe(): Promise<void>;
+  /** Makes the record of a device unreadable. */
+  damage(mac: string): Promise<void>;
 }
 
 /** Two open handles on the same data. */

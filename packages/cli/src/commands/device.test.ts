@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { DatabaseSync } from 'node:sqlite';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
@@ -98,6 +99,17 @@ describe('list and show', () => {
     expect(one.stdout).toMatch(/^contact +it@example\.com$/mu);
     expect(one.stdout).toMatch(/^rights +smtp, pop3, imap$/mu);
     expect(await shown(MAC, ...AT_OPERATOR)).toMatchObject({ mac: MAC, serial: certificateOf('agent.yaml').serialNumber.toLowerCase() });
+  });
+
+  test('a record that cannot be read is named, and hides no other', async () => {
+    await sekisho('site', 'init', 'torn', ...AT_OPERATOR, '--site', 'torn', '--dev');
+    for (const mac of [MAC, OTHER]) await sekisho('device', 'register', mac, '--config', 'torn/site.yaml');
+    const database = new DatabaseSync(path('torn/state/site.db'));
+    database.exec(`UPDATE device SET body = '{' WHERE mac = '${MAC}'`);
+    database.close();
+    const listed = await sekisho('device', 'list', '--config', 'torn/site.yaml');
+    expect(listed).toMatchObject({ code: 1, stdout: expect.stringMatching(/^02:00:5e:10:00:02 /mu) });
+    expect(listed.stderr).toBe(`sekisho: The list is not complete: 1 record(s) in the store cannot be read, of ${MAC}. Mend or delete them there.\n`);
   });
 
   test('a site without devices says so, and that is no failure', async () => {

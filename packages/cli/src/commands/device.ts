@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { Operator, REVOCATION_REASONS, type RevocationReason } from '@sekisho/auth';
 import type { DeviceRecord } from '@sekisho/store';
+import { printable } from '@sekisho/telemetry';
 import { parseMac, parseRights, RIGHTS } from '@sekisho/wire';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { CommandError } from '../exit-codes.ts';
@@ -177,12 +178,12 @@ function addRegister(device: Command): void {
 function addList(device: Command): void {
   withWhere(device.command('list').description('the devices, one a line')).action(async (options: ListOptions) => {
     await withRegistry(options, async (store) => {
-      const devices: DeviceRecord[] = [];
-      for await (const record of allDevices(store)) devices.push(record);
-      if (options.json) return resultJson(devices);
-      if (devices.length === 0) return say('No devices are registered here. One with a valid certificate is admitted all the same.');
-      result(table(['MAC', 'LABEL', 'STATE', 'EXPIRES', 'LAST SEEN', 'FROM'], devices.map(row)));
-      return undefined;
+      const { devices, corrupt } = await allDevices(store);
+      if (options.json) resultJson(devices);
+      else if (devices.length > 0) result(table(['MAC', 'LABEL', 'STATE', 'EXPIRES', 'LAST SEEN', 'FROM'], devices.map(row)));
+      else if (corrupt.length === 0) say('No devices are registered here. One with a valid certificate is admitted all the same.');
+      if (corrupt.length > 0)
+        throw new CommandError(`The list is not complete: ${corrupt.length} record(s) in the store cannot be read, of ${printable(corrupt.join(', '))}. Mend or delete them there.`);
     });
   });
 }

@@ -30,13 +30,16 @@ function openRegistry({ operator, config }: RegistryOptions): Promise<Store> {
   return openStore({}, { url: `sqlite:${join(directory, 'registry.db')}`, site: 'operator' });
 }
 
-/** Every device, page after page. */
-export async function* allDevices(store: Store): AsyncGenerator<DeviceRecord> {
+/** Every device, and the MAC addresses of those whose records cannot be read. */
+export async function allDevices(store: Store): Promise<{ devices: DeviceRecord[]; corrupt: string[] }> {
+  const devices: DeviceRecord[] = [];
+  const corrupt: string[] = [];
   let after: string | undefined;
-  for (;;) {
+  do {
     const page = await store.listDevices({ after, limit: MAX_PAGE_DEVICES });
-    yield* page.devices;
-    if (page.next === null) return;
-    after = page.next;
-  }
+    devices.push(...page.devices);
+    corrupt.push(...page.corrupt);
+    after = page.next ?? undefined;
+  } while (after !== undefined);
+  return { devices, corrupt };
 }
