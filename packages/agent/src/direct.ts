@@ -1,6 +1,7 @@
 import { lookup as systemLookup } from 'node:dns';
 import { Resolver } from 'node:dns/promises';
 import { connect, type LookupFunction, type Socket } from 'node:net';
+import { resetSocket } from '@sekisho/channel';
 import type { MailProtocol, RefusalCode } from '@sekisho/wire';
 import type { ConnectionEnd } from './relayed.ts';
 
@@ -55,9 +56,9 @@ export class DirectConnection {
   /** Ends both sides at once. */
   abort(): void {
     clearTimeout(this.#timer);
-    this.#server.resetAndDestroy();
+    resetSocket(this.#server);
     this.#finish('destination_aborted');
-    this.#client.resetAndDestroy();
+    resetSocket(this.#client);
   }
 
   #start(idleMs: number): void {
@@ -80,7 +81,7 @@ export class DirectConnection {
   /** One side is gone: with both ends said that is the end, otherwise the other side must hear that it was none. */
   #onClosed(other: Socket, end: ConnectionEnd): void {
     if (this.#clientEnded && this.#serverEnded) return this.#finish('completed');
-    other.resetAndDestroy();
+    resetSocket(other);
     this.#finish(end);
   }
 

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { addressOf } from '@sekisho/channel';
+import { addressOf, resetSocket } from '@sekisho/channel';
 import type { Logger } from '@sekisho/telemetry';
 import { encodeFrame, MAIL_PROTOCOLS, type MailProtocol, type Message, type MuxStream, type RefusalCode, REFUSALS, type RelayAddress } from '@sekisho/wire';
 import type { Clock } from './clock.ts';
@@ -96,7 +96,7 @@ export class Session {
     if (this.state === 'over') return;
     this.#cancelLegs();
     this.#end('shutdown');
-    if (this.#traffic === undefined) this.#init.client.resetAndDestroy();
+    if (this.#traffic === undefined) resetSocket(this.#init.client);
     else this.#traffic.abort();
   }
 

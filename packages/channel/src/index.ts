@@ -11,4 +11,5 @@ export {
 export { Listener, type ListenerHandler, type ListenerInit, type RejectReason } from './listener.ts';
 export { MuxConnection, type MuxConnectionHandler, type MuxConnectionInit } from './mux-connection.ts';
 export { addressOf, identityOf, networkOf, type Peer, peerOf } from './peer.ts';
+export { resetSocket } from './reset-socket.ts';
 export { Splice, type SpliceEnd, type SpliceOwner } from './splice.ts';

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { MuxStream, MuxStreamHandler } from '@sekisho/wire';
 import { HeldBytes } from './held-bytes.ts';
+import { resetSocket } from './reset-socket.ts';
 
 /** How a splice ended; its owner knows what a reset of the stream means: the peer's, or the end of the connection. */
 export type SpliceEnd = 'completed' | 'stream_reset' | 'socket_reset';
@@ -73,7 +74,7 @@ export class Splice implements MuxStreamHandler {
   abort(): void {
     this.#isOver = true;
     this.#stream.reset();
-    this.#socket.resetAndDestroy();
+    resetSocket(this.#socket);
   }
 
   onAck(): void {}
@@ -99,7 +100,7 @@ export class Splice implements MuxStreamHandler {
   }
 
   onReset(): void {
-    this.#socket.resetAndDestroy();
+    resetSocket(this.#socket);
     this.#end('stream_reset');
   }
 
