@@ -66,6 +66,20 @@ test.each(['DEVICE_REFUSED', 'DEVICE_REVOKED', 'DEVICE_EXPIRED', 'DEVICE_DISABLE
   },
 );
 
+test.each(['INTERNAL', 'IDENTITY', 'PROTOCOL', 'VERSION', 'AUTH_UNAVAILABLE'] as const)(
+  '%s of an auth, and no better answer from the others, is no absence: nobody goes direct because of it',
+  async (code) => {
+    const refusal = { code: 'INTERNAL', message: expect.stringContaining(code), temporary: true, absence: false };
+    await expect(authorize(link('a', refuse(code)))).rejects.toMatchObject(refusal);
+    await expect(authorize(link('a', 'closed'), link('b', refuse(code)), link('c', 'silent'))).rejects.toMatchObject(refusal);
+    await expect(authorize(link('a', refuse(code)), link('b', refuse('DEVICE_REVOKED')))).rejects.toMatchObject({ code: 'DEVICE_REVOKED' });
+  },
+);
+
+test('nonsense is no answer', async () => {
+  await expect(authorize(link('a', { type: 'pong', id: 1 }), link('b', 'closed'))).rejects.toMatchObject({ code: 'AUTH_UNAVAILABLE' });
+});
+
 test.each([['an error of its own', refuse('INTERNAL')], ['another kind of refusal', refuse('PROTOCOL')], ['nonsense', { type: 'pong', id: 1 } as const], ['a lost connection', 'closed'] as const])(
   'after %s the next one is asked',
   async (_what, answer) => {

@@ -33,7 +33,10 @@ export class AuthPool {
     this.#timeoutMs = init.timeoutMs;
   }
 
-  /** Returns auth's grant, or throws Refusal: auth's own, or AUTH_UNAVAILABLE when nobody has answered in time. */
+  /**
+   * Returns auth's grant, or throws Refusal: auth's own; INTERNAL when those that answered did so with a failure of
+   * theirs, which must not let the device go direct; or AUTH_UNAVAILABLE, an absence, when nobody has answered in time.
+   */
   async authorize(question: Omit<Message<'authorize'>, 'id'>): Promise<Message<'grant'>> {
     const { links, clock } = this.#components;
     const up = links.filter((link) => link.up);
@@ -41,12 +44,15 @@ export class AuthPool {
     const untilMs = clock.now() + this.#timeoutMs;
     // Half of the time for the first, so that a silent one leaves some to the second.
     const attemptMs = order.length > 1 ? this.#timeoutMs / 2 : this.#timeoutMs;
+    let failure: RefusalCode | undefined;
     for (const link of order) {
       const leftMs = untilMs - clock.now();
       if (leftMs <= 0) break;
-      const grant = grantIn(await ask(link, question, Math.min(leftMs, attemptMs)));
-      if (grant !== undefined) return grant;
+      const answer = await ask(link, question, Math.min(leftMs, attemptMs));
+      if (answer?.type === 'grant') return answer;
+      if (answer?.type === 'refuse') failure = failureIn(answer);
     }
+    if (failure !== undefined) throw new Refusal('INTERNAL', `auth answers with ${failure}; its log says why`);
     throw new Refusal('AUTH_UNAVAILABLE', 'no auth of this site answers');
   }
 }
@@ -64,11 +70,9 @@ async function ask(
   }
 }
 
-/** Undefined when the next auth should be asked. */
-function grantIn(answer: Message | undefined): Message<'grant'> | undefined {
-  if (answer?.type === 'grant') return answer;
-  if (answer?.type !== 'refuse') return undefined;
-  const code = refusalCode(answer.code);
-  if (!DECISIONS.has(code)) return undefined;
-  throw new Refusal(code, answer.text, answer.retryAfterMs ?? 0);
+/** What went wrong at auth, so that the next one should be asked. Throws the Refusal when it is a decision. */
+function failureIn({ code: number, text, retryAfterMs }: Message<'refuse'>): RefusalCode {
+  const code = refusalCode(number);
+  if (DECISIONS.has(code)) throw new Refusal(code, text, retryAfterMs ?? 0);
+  return code;
 }
