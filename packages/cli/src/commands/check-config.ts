@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { CommandError } from '../exit-codes.ts';
+import { CommandError, EXIT } from '../exit-codes.ts';
 import { certificateFindings } from '../files/certificate-findings.ts';
 import { type Finding, machineFindings } from '../files/machine.ts';
 import { loadSite, type Server } from '../files/site.ts';
@@ -13,13 +13,27 @@ export function addCheckConfigCommand(program: Command): void {
     .option('--server <name>', 'which of its servers this machine is; by default by address')
     .option('--json', 'for programs', false)
     .description('check a site.yaml, its keys, and whether this machine can carry what it promises')
+    .addHelpText(
+      'after',
+      `
+Exit code 0: good, perhaps with warnings. 2: a mistake in the file, or in the keys and certificates that belong to it.
+1: the file is right, but this machine cannot carry it: descriptors, or a port that needs more rights.`,
+    )
     .action((file: string, options: { server?: string; json: boolean }) => {
       const site = loadSite(file);
       const servers = site.here(options.server);
       const findings = servers.flatMap((server) => [...certificateFindings(site, server, Date.now()), ...machineFindings(site, server)]);
       if (options.json) resultJson(findings);
       else report(file, servers, findings);
-      if (findings.some(({ grave }) => grave)) throw new CommandError(`${file} cannot be used on this machine as it is: mend what stands above, then check again.`);
+      const grave = findings.filter((finding) => finding.grave);
+      if (grave.length === 0) return;
+      const isMistake = grave.some(({ cause }) => cause === 'configuration');
+      throw new CommandError(
+        isMistake
+          ? `${file} and the keys beside it do not go together: mend what stands above, then check again.`
+          : `${file} cannot be used on this machine as it is: mend what stands above, then check again.`,
+        isMistake ? EXIT.usage : EXIT.failed,
+      );
     });
 }
 

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, unlinkSync } from 'node:fs';
 import { X509Certificate } from 'node:crypto';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { workplace } from '../testing/command.ts';
@@ -124,7 +124,7 @@ describe('check-config', () => {
     expect(refused.stderr).toMatch(/dev\/site\.yaml cannot be used on this machine as it is: mend/u);
     const { code, stdout } = await sekishoWith(env, 'check-config', 'dev/site.yaml', '--json');
     expect(code).toBe(1);
-    expect(JSON.parse(stdout)).toContainEqual({ server: 's1', grave: true, message: expect.stringContaining('manager.maxAgents needs 1000064') });
+    expect(JSON.parse(stdout)).toContainEqual({ server: 's1', cause: 'machine', grave: true, message: expect.stringContaining('manager.maxAgents needs 1000064') });
   });
 
   test('which server this is: by address, or by name', async () => {
@@ -167,10 +167,20 @@ describe('check-config', () => {
       ['no key for tickets to be checked with', (keys) => write(`${keys}/ticket.pub.pem`, ''), /ticket\.pub\.pem cannot be read \(no PUBLIC KEY in it\)/u],
       ['a ticket key of another site', (keys) => write(`${keys}/ticket.pub.pem`, read('example/keys/ticket.pub.pem')), /relays would refuse every ticket/u],
       ['a ticket key that is garbage', (keys) => write(`${keys}/ticket.key.pem`, 'garbage'), /ticket\.key\.pem cannot be read \(/u],
-    ])('%s: exit 1', async (what, spoil, message) => {
+      ['a key that is missing', (keys) => unlinkSync(path(`${keys}/auth.key.pem`)), /auth\.key\.pem is missing\. Bring it from where/u],
+    ])('%s: exit 2, as every mistake in the configuration', async (what, spoil, message) => {
       const refused = await spoilt(what.replaceAll(/\W/gu, '-'), spoil);
-      expect(refused).toMatchObject({ code: 1, stdout: '' });
+      expect(refused).toMatchObject({ code: 2, stdout: '' });
       expect(refused.stderr).toMatch(message);
+      expect(refused.stderr).toMatch(/site\.yaml and the keys beside it do not go together/u);
+    });
+
+    test('a mistake in the keys on a machine that is too small, too: exit 2', async () => {
+      await sekisho('site', 'init', 'both', '--operator', 'operator', '--site', 'tokyo-1', '--dev');
+      chmod('both/keys/relay.key.pem', 0o640);
+      const { code, stdout } = await sekishoWith({ SEKISHO__manager__maxAgents: '1000000' }, 'check-config', 'both/site.yaml', '--json');
+      const grave = (JSON.parse(stdout) as { grave: boolean; cause: string }[]).filter((finding) => finding.grave);
+      expect([code, grave.map(({ cause }) => cause).toSorted()]).toEqual([2, ['configuration', 'machine']]);
     });
 
     test.each([

@@ -14,8 +14,8 @@ const WARN_BEFORE_MS = 30 * DAY_MS;
 /** Checks the keys and certificates that a server's roles need: there, private, of this site, and not expired. */
 export function certificateFindings(site: Site, server: Server, nowMs: number): Finding[] {
   const found: Finding[] = [];
-  const grave = (message: string): void => void found.push({ server: server.name, grave: true, message });
-  const warn = (message: string): void => void found.push({ server: server.name, grave: false, message });
+  const grave = (message: string): void => void found.push({ server: server.name, cause: 'configuration', grave: true, message });
+  const warn = (message: string): void => void found.push({ server: server.name, cause: 'configuration', grave: false, message });
   const attempt = <T>(read: () => T): T | undefined => {
     try {
       return read();

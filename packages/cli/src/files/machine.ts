@@ -3,9 +3,11 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
 import type { Server, Site } from './site.ts';
 
-/** Something about this machine that does not fit the configuration. A grave one means that it cannot work. */
+/** Something that does not fit the configuration. A grave one means that it cannot work. */
 export interface Finding {
   readonly server: string;
+  /** Keys and certificates, which go with the file and are mended as it is; or what this machine can carry. */
+  readonly cause: 'configuration' | 'machine';
   readonly grave: boolean;
   readonly message: string;
 }
@@ -23,8 +25,8 @@ const IANA_DYNAMIC_PORTS = [49_152, 65_535] as const;
 /** Compares the caps of a server's roles with this machine's descriptors, memory, ports and kernel settings. */
 export function machineFindings(site: Site, server: Server): Finding[] {
   const found: Finding[] = [];
-  const grave = (message: string): void => void found.push({ server: server.name, grave: true, message });
-  const warn = (message: string): void => void found.push({ server: server.name, grave: false, message });
+  const grave = (message: string): void => void found.push({ server: server.name, cause: 'machine', grave: true, message });
+  const warn = (message: string): void => void found.push({ server: server.name, cause: 'machine', grave: false, message });
   const { relay, manager, ports } = site.config;
   const descriptors = descriptorLimit();
 
