@@ -46,19 +46,20 @@ export class Caps {
     this.#devices.set(mac, use);
   }
 
-  /** Its sessions must have ended. */
+  /** A session may outlive its connection: both its sides have ended, and the destination has not read all of it yet. */
   endConnection(mac: string): void {
     const use = this.#devices.get(mac);
     if (use === undefined) return;
     use.connections -= 1;
     this.#connections -= 1;
-    if (use.connections === 0) this.#devices.delete(mac);
+    this.#forget(mac, use);
   }
 
   /** @throws Refusal FULL or DEVICE_FULL, and then nothing is counted */
   beginSession(mac: string): void {
     const use = this.#devices.get(mac);
-    if (use === undefined) throw new Refusal('TICKET_REQUIRED', 'the device has no connection that was admitted');
+    if (use === undefined || use.connections === 0)
+      throw new Refusal('TICKET_REQUIRED', 'the device has no connection that was admitted');
     if (use.sessions >= this.#init.maxSessionsPerDevice)
       throw new Refusal('DEVICE_FULL', `the device already has ${use.sessions} sessions`);
     if (this.#sessions >= this.#init.maxSessions)
@@ -72,5 +73,10 @@ export class Caps {
     if (use === undefined) return;
     use.sessions -= 1;
     this.#sessions -= 1;
+    this.#forget(mac, use);
+  }
+
+  #forget(mac: string, { connections, sessions }: Use): void {
+    if (connections === 0 && sessions === 0) this.#devices.delete(mac);
   }
 }

@@ -4,8 +4,10 @@ import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { echo } from '../test/destination.ts';
+import type { TestAgent } from '../test/agent.ts';
 import { Ledger, Rig } from '../test/rig.ts';
 import { DEFAULT_DEADLINES } from './settings.ts';
+import type { RelayWorker } from './worker.ts';
 
 const rig = new Rig();
 const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
@@ -16,6 +18,25 @@ function collect(socket: Socket): Buffer[] {
   const chunks: Buffer[] = [];
   socket.on('data', (chunk: Buffer) => chunks.push(chunk));
   return chunks;
+}
+
+/** How much fits between an agent and a destination that does not read: buffers of the kernel, and a window. */
+async function bytesThatFit(worker: RelayWorker, agent: TestAgent, port: number): Promise<number> {
+  const filling = agent.session({ port });
+  expect(await filling.answer).toBe('connected');
+  void filling.send(Buffer.alloc(25 * MEGABYTE));
+  const ledger = new Ledger(worker);
+  let last = -1;
+  await expect
+    .poll(() => {
+      const isStill = last === ledger.bytesUp;
+      last = ledger.bytesUp;
+      ledger.take();
+      return isStill && last > 0 && last === ledger.bytesUp;
+    }, { ...PATIENCE, interval: 200 })
+    .toBe(true);
+  filling.reset();
+  return ledger.bytesUp;
 }
 
 describe('a session', () => {
@@ -108,22 +129,9 @@ describe('a session', () => {
 
   test('FIN does not overtake what the destination has not read yet', async () => {
     const { destination, worker, agent } = await rig.path((socket) => socket.pause());
-    // How much fits between an agent and a destination that does not read: buffers of the kernel, and a window.
-    const filling = agent.session({ port: destination.port });
-    expect(await filling.answer).toBe('connected');
-    void filling.send(Buffer.alloc(25 * MEGABYTE));
-    const ledger = new Ledger(worker);
-    let last = -1;
-    await expect
-      .poll(() => {
-        const isStill = last === ledger.bytesUp;
-        last = ledger.bytesUp;
-        ledger.take();
-        return isStill && last > 0 && last === ledger.bytesUp;
-      }, { ...PATIENCE, interval: 200 })
-      .toBe(true);
+    const fitting = await bytesThatFit(worker, agent, destination.port);
     // A little less: the last of it is held by the relay when FIN comes.
-    const mail = randomBytes(ledger.bytesUp - 64 * 1024);
+    const mail = randomBytes(fitting - 64 * 1024);
     const connected = destination.next();
     const session = agent.session({ port: destination.port });
     expect(await session.answer).toBe('connected');
@@ -357,6 +365,39 @@ test('drain: running sessions end, then the connection does', async () => {
   await drained;
   expect((await agent.closed).code).toBe('CLOSED');
 });
+
+test('a session that outlives its connection is waited for, and gives its place back', async () => {
+  const limits = { maxSessions: 1, maxDevices: 10, maxSessionsPerDevice: 10, maxPerAddress: 10 };
+  const { destination, worker, agent } = await rig.path((socket) => socket.pause(), { limits });
+  const fitting = await bytesThatFit(worker, agent, destination.port);
+  await expect.poll(() => worker.report().sessions.streaming).toBe(0);
+  const connected = destination.next();
+  const session = agent.session({ port: destination.port });
+  expect(await session.answer).toBe('connected');
+  const socket = await connected;
+  socket.end();
+  const mail = randomBytes(fitting - 64 * 1024);
+  const ledger = new Ledger(worker);
+  ledger.take();
+  const before = ledger.bytesUp;
+  await session.send(mail);
+  session.end();
+  await expect.poll(() => (ledger.take(), ledger.bytesUp - before), PATIENCE).toBe(mail.length);
+  expect(await session.over).toBe('end');
+  agent.close();
+  await expect.poll(() => worker.report().devices).toBe(0);
+  expect(worker.report().sessions.closing).toBe(1);
+  const again = await rig.admitted(worker);
+  const refused = again.session({ port: destination.port });
+  expect(await refused.answer).toBe('FULL');
+  refused.end();
+  const chunks = collect(socket);
+  socket.resume();
+  await once(socket, 'end');
+  expect(sha256(Buffer.concat(chunks))).toBe(sha256(mail));
+  await expect.poll(() => worker.report().sessions.closing).toBe(0);
+  expect(await again.session({ port: destination.port }).answer).toBe('connected');
+}, 30_000);
 
 /** The code of the error with which a socket ended, or `end`. */
 function howItEnded(socket: Socket): Promise<string> {

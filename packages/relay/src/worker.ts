@@ -109,7 +109,8 @@ export class RelayWorker {
     this.#isDraining = true;
     this.#listener.stopAccepting();
     for (const connection of this.#connections) connection.goAway();
-    while (this.#connections.size > 0 && !this.#isClosed) {
+    // A session may outlive its connection: what both sides have said to their end may not be written yet.
+    while ((this.#connections.size > 0 || this.#context.caps.sessions > 0) && !this.#isClosed) {
       await new Promise((resolve) => setTimeout(resolve, DRAIN_CHECK_MS));
       for (const connection of this.#connections) connection.closeIfIdle();
     }
