@@ -222,6 +222,20 @@ export const siteSchema = z
             description: 'SQLite for a site whose managers run on one server, Redis where two managers must see the same.',
           }),
         passwordFile: z.string().optional().meta({ description: 'A file that holds the password for Redis.' }),
+        caFile: z.string().optional().meta({
+          description: 'For `rediss:`: the CA in PEM that signed the certificate of Redis. Not set: those that the system trusts.',
+        }),
+        certFile: z.string().optional().meta({
+          description: 'For a Redis that asks its clients for a certificate (`tls-auth-clients`): ours, in PEM.',
+        }),
+        keyFile: z.string().optional().meta({ description: 'The key of `store.certFile`, in PEM; readable by its owner only.' }),
+      })
+      .superRefine(({ url, ...files }, context) => {
+        const problem = (key: string, message: string): void => context.addIssue({ code: 'custom', path: [key], message });
+        for (const key of ['caFile', 'certFile', 'keyFile'] as const)
+          if (files[key] !== undefined && !url.startsWith('rediss:')) problem(key, 'is for a store.url that begins with rediss: only');
+        if (files.certFile !== undefined && files.keyFile === undefined) problem('certFile', 'needs its key: name it in store.keyFile');
+        if (files.keyFile !== undefined && files.certFile === undefined) problem('keyFile', 'needs its certificate: name it in store.certFile');
       })
       .prefault({}),
     ports: ports.prefault({}),

@@ -11,7 +11,7 @@ const DAY_MS = 86_400_000;
 /** A site has so long to bring new certificates. */
 const WARN_BEFORE_MS = 30 * DAY_MS;
 
-/** Checks the keys and certificates that a server's roles need: there, private, of this site, and not expired. */
+/** Checks the keys and certificates that a server's roles and its store need: there, private, of this site, and not expired. */
 export function certificateFindings(site: Site, server: Server, nowMs: number): Finding[] {
   const found: Finding[] = [];
   const grave = (message: string): void => void found.push({ server: server.name, cause: 'configuration', grave: true, message });
@@ -40,6 +40,7 @@ export function certificateFindings(site: Site, server: Server, nowMs: number): 
   const accepted = server.roles.includes('relay') ? attempt(() => ticketKeys(site)) : undefined;
   if (signing !== undefined && accepted?.some((key) => key.equals(signing)) === false)
     grave(`ticket.pub.pem in ${site.keysDirectory} is not of ticket.key.pem: relays would refuse every ticket. Bring both from one \`sekisho site init\`.`);
+  if (server.roles.includes('auth') || server.roles.includes('manager')) attempt(() => site.readStoreAccess());
   const { revocationFile } = site;
   if (server.roles.includes('auth') && revocationFile !== undefined && !existsSync(revocationFile))
     warn(`${revocationFile} is missing, so revoked devices are not known. Bring the operator's revocations.crl.pem there.`);

@@ -1,10 +1,11 @@
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { openStore, type Store, type StoreComponents } from '@sekisho/store';
 import { loadConfig } from '../config/load.ts';
 import { type SiteConfig, siteSchema } from '../config/site-schema.ts';
 import { CommandError, EXIT } from '../exit-codes.ts';
+import { readStoreAccess, type StoreAccess } from './store-access.ts';
 
 export type Server = SiteConfig['servers'][number];
 export type Role = Server['roles'][number];
@@ -61,16 +62,23 @@ export class Site {
     );
   }
 
+  /** What the site shows to its store. Throws CommandError naming a file that cannot be used. */
+  readStoreAccess(): StoreAccess {
+    const { passwordFile, caFile, certFile, keyFile } = this.config.store;
+    const at = (file: string | undefined): string | undefined => (file === undefined ? undefined : this.#path(file));
+    return readStoreAccess({ passwordFile: at(passwordFile), caFile: at(caFile), certFile: at(certFile), keyFile: at(keyFile) });
+  }
+
   /** Opens the store that the site's servers share. */
   openStore(components: StoreComponents = {}): Promise<Store> {
-    const { url, passwordFile } = this.config.store;
+    const { url } = this.config.store;
     const path = /^sqlite:(.*)$/u.exec(url)?.[1];
-    const password = passwordFile === undefined ? undefined : readFileSync(this.#path(passwordFile), 'utf8').trim();
+    const access = this.readStoreAccess();
     mkdirSync(this.stateDirectory, { recursive: true, mode: 0o700 });
     return openStore(components, {
       url: path === undefined ? url : `sqlite:${this.#path(path)}`,
       site: this.config.site,
-      password,
+      ...access,
     });
   }
 
