@@ -5,11 +5,12 @@
 const COPY_BELOW_BYTES = 4 * 1024;
 const BLOCK_BYTES = 16 * 1024;
 
-/** Bytes that wait for a destination that does not read. The window of the stream bounds how many. */
+/** Bytes that wait for a destination: that it is connected, or reads. Whoever pushes bounds how many. */
 export class HeldBytes {
   #chunks: Buffer[] = [];
-  /** The last of #chunks while it is a block that still has room; #blockUsed of it is taken. */
+  /** Small chunks are copied here, one behind the other; what lies between #runStart and #blockUsed is not in #chunks yet. */
   #block: Buffer | undefined;
+  #runStart = 0;
   #blockUsed = 0;
   #bytes = 0;
 
@@ -20,7 +21,8 @@ export class HeldBytes {
   push(chunk: Buffer): void {
     this.#bytes += chunk.length;
     if (chunk.length >= COPY_BELOW_BYTES) {
-      this.#closeBlock();
+      // The rest of the block serves the next small one: small and large ones in turn must not cost a block each.
+      this.#endRun();
       this.#chunks.push(chunk);
       return;
     }
@@ -30,21 +32,24 @@ export class HeldBytes {
 
   /** Everything, in order; nothing is left. */
   take(): readonly Buffer[] {
-    this.#closeBlock();
+    this.#endRun();
     const chunks = this.#chunks;
     this.#chunks = [];
     this.#bytes = 0;
+    this.#block = undefined;
     return chunks;
   }
 
   #openBlock(): void {
-    this.#closeBlock();
+    this.#endRun();
     this.#block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
+    this.#runStart = 0;
+    this.#blockUsed = 0;
   }
 
-  #closeBlock(): void {
-    if (this.#block !== undefined) this.#chunks.push(this.#block.subarray(0, this.#blockUsed));
-    this.#block = undefined;
-    this.#blockUsed = 0;
+  #endRun(): void {
+    if (this.#block === undefined || this.#blockUsed === this.#runStart) return;
+    this.#chunks.push(this.#block.subarray(this.#runStart, this.#blockUsed));
+    this.#runStart = this.#blockUsed;
   }
 }

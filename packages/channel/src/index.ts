@@ -8,6 +8,7 @@ export {
   identityMismatch,
   secureContext,
 } from './endpoint.ts';
+export { HeldBytes } from './held-bytes.ts';
 export { Listener, type ListenerHandler, type ListenerInit, type RejectReason } from './listener.ts';
 export { MuxConnection, type MuxConnectionHandler, type MuxConnectionInit } from './mux-connection.ts';
 export { addressOf, identityOf, networkOf, type Peer, peerOf } from './peer.ts';
