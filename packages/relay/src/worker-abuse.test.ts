@@ -2,6 +2,8 @@ import { once } from 'node:events';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as connectTls, type ConnectionOptions } from 'node:tls';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { encodeFrame } from '@sekisho/wire';
 import { describe, expect, test } from 'vitest';
 import { echo } from '../test/destination.ts';
@@ -10,6 +12,14 @@ import { DEFAULT_DEADLINES } from './settings.ts';
 import type { RelayWorker } from './worker.ts';
 
 const rig = new Rig();
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
+
+function heapBytes(): number {
+  collectGarbage();
+  return process.memoryUsage().heapUsed;
+}
 
 function raw(worker: RelayWorker): Socket {
   const socket = connectTcp(worker.port, '127.0.0.1');
@@ -150,6 +160,35 @@ describe('what is no good agent', () => {
     const ledger = new Ledger(worker);
     await expect.poll(() => (ledger.take(), ledger.rejects)).toEqual({ violation: 1 });
     expect(worker.report().devices).toBe(0);
+  });
+
+  test('single bytes before the ticket cost what they are, not an object each', async () => {
+    const worker = await rig.worker();
+    const stranger = await rig.site.device('02:00:5e:10:00:09', 'mac-only');
+    const agent = await rig.connect(worker, stranger);
+    const before = heapBytes();
+    const pieces = Array.from({ length: 16_000 }, () => Buffer.from('x'));
+    const sessions = Array.from({ length: 60 }, () => agent.session({ port: 25 }));
+    for (const session of sessions) for (const piece of pieces) session.stream.write(piece);
+    for (const session of sessions) await expect.poll(() => session.stream.queuedBytes, { timeout: 10_000 }).toBe(0);
+    await expect.poll(() => worker.report().sessions.preamble).toBe(60);
+    await sleep(500);
+    // A million bytes; as Buffers of their own they cost more than a hundred million.
+    expect(heapBytes() - before).toBeLessThan(40_000_000);
+    expect(sessions.map(({ ended }) => ended)).toEqual(sessions.map(() => undefined));
+  }, 30_000);
+
+  test('a stranger who opens and resets sessions writes nothing into the log', async () => {
+    const worker = await rig.worker();
+    const agent = await rig.connect(worker, await rig.site.device('02:00:5e:10:00:09', 'mac-only'));
+    for (let count = 0; count < 200; count += 1) {
+      const session = agent.session({ port: 25 });
+      if (count % 10 === 0) await expect.poll(() => session.acked).toBe(true);
+      session.reset();
+    }
+    const ledger = new Ledger(worker);
+    await expect.poll(() => (ledger.take(), ledger.outcomes)).toEqual({ abandoned: 200 });
+    expect(rig.lines).toEqual([]);
   });
 
   test('a device that says nothing more is gone after its deadline, and its sessions with it', async () => {

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { Splice, type SpliceEnd, type SpliceOwner } from '@sekisho/channel';
+import { HeldBytes, Splice, type SpliceEnd, type SpliceOwner } from '@sekisho/channel';
 import { printable } from '@sekisho/telemetry';
 import {
   encodeFrame,
@@ -52,8 +52,7 @@ export class Session implements MuxStreamHandler, RaceHandler, SpliceOwner, Swee
   #protocol: MailProtocol = 'smtp';
   /** Set while the session is counted in the caps. */
   #mac: string | undefined;
-  #early: Buffer[] = [];
-  #earlyBytes = 0;
+  #early: HeldBytes | undefined;
   #endedEarly = false;
   #dial: Dial | undefined;
   #splice: Splice | undefined;
@@ -143,8 +142,8 @@ export class Session implements MuxStreamHandler, RaceHandler, SpliceOwner, Swee
     if (this.#context.proxyTo.has(destinationOf(connect))) socket.write(proxyHeader(connect, address));
     this.#stream.write(encodeFrame({ type: 'connected', address: this.#address, connectMs: this.#connectMs }));
     this.#splice = new Splice({ stream: this.#stream, socket, owner: this });
-    this.#splice.start(this.#early);
-    this.#early = [];
+    this.#splice.start(this.#early?.take() ?? []);
+    this.#early = undefined;
     if (this.#endedEarly) this.#splice.onEnd();
   }
 
@@ -196,11 +195,10 @@ export class Session implements MuxStreamHandler, RaceHandler, SpliceOwner, Swee
   }
 
   #holdEarly(chunk: Buffer): void {
-    this.#earlyBytes += chunk.length;
-    if (this.#earlyBytes > MAX_EARLY_BYTES)
+    this.#early ??= new HeldBytes();
+    if (this.#early.bytes + chunk.length > MAX_EARLY_BYTES)
       return this.#refuse(new Refusal('PROTOCOL', 'bytes of the client before the destination was connected'));
-    // A copy: the view would hold all that came with it.
-    this.#early.push(Buffer.from(chunk));
+    this.#early.push(chunk);
   }
 
   #dialFor(admission: Admission, connect: Message<'connect'>): void {
@@ -237,7 +235,7 @@ export class Session implements MuxStreamHandler, RaceHandler, SpliceOwner, Swee
     const { number } = REFUSALS[refusal.code];
     const { sweep, deadlines, tally } = this.#context;
     this.#dial?.cancel();
-    this.#early = [];
+    this.#early = undefined;
     this.#move('closing');
     this.deadlineTick = sweep.after(deadlines.lingerMs);
     tally.refused(refusal.code);
@@ -270,7 +268,9 @@ export class Session implements MuxStreamHandler, RaceHandler, SpliceOwner, Swee
 
   #summarize(outcome: Outcome, refusal?: Refusal): void {
     const connect = this.#connect;
-    this.#context.log.info(
+    // A stranger, who needs no certificate of the operator's to get here, must not fill the log.
+    const level = this.#device.admission === undefined ? 'debug' : 'info';
+    this.#context.log[level](
       {
         event: 'session',
         session: connect?.session.toString('hex'),
