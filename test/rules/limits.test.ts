@@ -171,6 +171,10 @@ test('every constant on the page exists and has the value that it says', () => {
   }
 });
 
+test('a weight that the store keeps is one that the scheduler takes', () => {
+  expect(valueOf('store/override', 'MAX_WEIGHT')).toBe(valueOf('scheduler/table-entry', 'MAX_WEIGHT'));
+});
+
 test('every key on the page exists and has the default that it says', () => {
   for (const { name, place, value } of rows.filter(isConfiguration)) {
     const standard = configuration.get(place)?.get(name);

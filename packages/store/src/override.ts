@@ -34,8 +34,8 @@ export interface OverridesSnapshot {
 
 /** Relays with a register, cleared ones included; the oldest cleared one makes room for a new one. */
 export const MAX_OVERRIDES = 1024;
-/** Far above any sensible share; a weight is a ratio. */
-export const MAX_WEIGHT = 1_000_000;
+/** The scheduler's, which would not take more; a rule compares the two. */
+export const MAX_WEIGHT = 1_000;
 const MAX_BY_CHARS = 128;
 /** Names and addresses of relays, with or without port. `@` is kept for the store's own fields. */
 const RELAY = /^[A-Za-z0-9:[][A-Za-z0-9:.[\]_/%-]{0,254}$/u;

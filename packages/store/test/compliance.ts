@@ -1,6 +1,6 @@
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { DeviceRecord } from '../src/device-record.ts';
-import { MAX_OVERRIDES, type OverrideRegister } from '../src/override.ts';
+import { MAX_OVERRIDES, MAX_WEIGHT, type OverrideRegister } from '../src/override.ts';
 import { MAX_REVOCATIONS_CHARS } from '../src/revocations.ts';
 import { MAX_PAGE_DEVICES, type Store } from '../src/store.ts';
 import { describeModel } from './compliance-model.ts';
@@ -243,7 +243,7 @@ function describeOverrides(handles: Handles): void {
     const invalid = { code: 'INVALID' };
     for (const relay of ['', '@epoch', 'a b', 'x'.repeat(256), 'a\n'])
       await expect(store.setOverride(relay, good)).rejects.toMatchObject(invalid);
-    for (const weight of [-1, Number.NaN, Number.POSITIVE_INFINITY, 1_000_001])
+    for (const weight of [-1, Number.NaN, Number.POSITIVE_INFINITY, MAX_WEIGHT + 1])
       await expect(store.setOverride('r', { ...good, weight })).rejects.toMatchObject(invalid);
     await expect(store.setOverride('r', { ...good, by: 'x'.repeat(129) })).rejects.toMatchObject(invalid);
     await expect(store.setOverride('r', { ...good, at: -1 })).rejects.toMatchObject(invalid);

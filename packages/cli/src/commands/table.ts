@@ -1,4 +1,5 @@
 import { userInfo } from 'node:os';
+import { MAX_WEIGHT } from '@sekisho/store';
 import { type Command, InvalidArgumentError } from 'commander';
 import { orderManagers } from '../files/managers.ts';
 import { loadSite } from '../files/site.ts';
@@ -8,8 +9,6 @@ interface OrderOptions {
   readonly config: string;
   readonly force: boolean;
 }
-
-const MAX_WEIGHT = 1000;
 
 /** `sekisho table drain|undrain|weight`: at run time, and it lasts across restarts. */
 export function addTableCommands(program: Command): void {

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { parseStoreUrl, StoreError } from '@sekisho/store';
+import { MAX_WEIGHT, parseStoreUrl, StoreError } from '@sekisho/store';
 import { MAX_RELAYS } from '@sekisho/wire';
 import { z } from 'zod';
 import { duration, size } from './quantities.ts';
@@ -94,7 +94,7 @@ const table = z.strictObject({
     description: 'How a relay is chosen. `least-load`: the lowest load per weight. `weighted`: turns by weight alone.',
   }),
   relays: z
-    .array(z.union([serverNameOrAddress(), z.strictObject({ relay: serverNameOrAddress(), weight: count(1000).default(1) })]))
+    .array(z.union([serverNameOrAddress(), z.strictObject({ relay: serverNameOrAddress(), weight: count(MAX_WEIGHT).default(1) })]))
     .max(1000)
     .prefault([])
     .meta({
