@@ -52,8 +52,8 @@ export class RelayLeg {
     this.#stream.handler = {
       onAck: () => this.#handler.onAck(),
       onData: (chunk) => this.#onData(chunk),
-      onEnd: () => this.#lose(),
-      onReset: () => this.#lose(),
+      onEnd: () => this.#lose('INTERNAL'),
+      onReset: () => this.#lose('FULL'),
       onDrain: () => {},
     };
     this.#stream.write(this.#preamble);
@@ -74,7 +74,7 @@ export class RelayLeg {
       } else this.#refuse(refusalCode(message.code));
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
-      this.#lose();
+      this.#lose('INTERNAL');
     }
   }
 
@@ -83,12 +83,16 @@ export class RelayLeg {
     this.#handler.onRefused(code);
   }
 
-  /** The connection to the relay may have ended because of its no to the ticket: then that is the answer. */
-  #lose(): void {
+  /**
+   * The connection to the relay may have ended because of its no to the ticket: then that is the answer. A relay that lives
+   * and ends the stream is not silent either: it has more streams than it takes, or makes mistakes.
+   */
+  #lose(code: RefusalCode = 'FULL'): void {
     if (this.#isOver) return;
     this.cancel();
-    const { refused } = this.link;
-    if (refused === undefined) this.#handler.onLost();
-    else this.#handler.onRefused(refused);
+    const { refused, gone, state } = this.link;
+    if (refused !== undefined) this.#handler.onRefused(refused);
+    else if (gone || state === 'draining') this.#handler.onLost();
+    else this.#handler.onRefused(code);
   }
 }

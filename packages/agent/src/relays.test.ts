@@ -81,6 +81,34 @@ test('both relays full: 421, never direct', async () => {
   expect(agent.status().direct.relay_unreachable).toBe(0);
 });
 
+test('relays that live and reset the session: the second, then 421, never direct', async () => {
+  const { port, one, two, target, agent } = await scene();
+  one.script = { kind: 'reset' };
+  expect(await new TestClient(port).line()).toBe('220 hello\r\n');
+  two.script = { kind: 'reset' };
+  const client = new TestClient(port);
+  await client.untilOver();
+  expect(client.text).toMatch(/^421 4\.3\.2 .*FULL/u);
+  expect(target.sockets.length).toBe(1);
+  expect(agent.status().direct.relay_unreachable).toBe(0);
+});
+
+test('a device that is refused while its relays die: its no, never direct', async () => {
+  const { port, one, two, manager, target, agent } = await scene();
+  // Acknowledged, so that the session waits for an answer while the manager is asked.
+  one.script = { kind: 'stuck' };
+  const client = new TestClient(port);
+  await until(() => one.connects.length === 1);
+  manager.script = { kind: 'refuse', code: 'DEVICE_REVOKED' };
+  two.kill();
+  manager.disconnect();
+  await until(() => agent.status().lastRefusal?.code === 'DEVICE_REVOKED');
+  one.kill();
+  await client.untilOver();
+  expect(client.text).toMatch(/^554 5\.7\.1 .*DEVICE_REVOKED/u);
+  expect(target.sockets.length).toBe(0);
+});
+
 test('a relay that takes the session and then says nothing: 421 within the budget', async () => {
   const { port, one, target } = await scene({ decisionBudgetMs: 700 });
   one.script = { kind: 'stuck' };

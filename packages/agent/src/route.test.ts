@@ -49,6 +49,8 @@ test('no relay left: wait for the lease that is coming, else direct only if none
   expect(names({ lease }, down)).toEqual({ kind: 'direct', reason: 'relay_unreachable' });
   expect(names({ lease }, { s1: 'unreachable', s2: { refused: 'FULL' } })).toEqual({ kind: 'refuse', code: 'FULL' });
   expect(names({ lease }, { s1: 'draining', s2: 'unreachable' })).toEqual({ kind: 'refuse', code: 'DRAINING' });
+  expect(names({ lease, refusal: 'RATE_LIMITED' }, down)).toEqual({ kind: 'refuse', code: 'RATE_LIMITED' });
+  expect(names({ lease, refusal: 'RATE_LIMITED' }, {})).toEqual(['s1', 's2']);
   expect(names({ lease, absence: 'managers_absent' }, { s1: 'draining', s2: 'draining' })).toEqual({ kind: 'direct', reason: 'managers_absent' });
 });
 
@@ -68,7 +70,7 @@ test('never direct with failMode closed, nor when a relay or a manager has refus
       linkState,
       (init, s1, s2) => {
         const route = decideRoute(view(init, { s1, s2 }));
-        const refused = init.lease === undefined ? init.refusal !== undefined : typeof s1 === 'object' || typeof s2 === 'object';
+        const refused = init.refusal !== undefined || (init.lease !== undefined && (typeof s1 === 'object' || typeof s2 === 'object'));
         if (route.kind === 'direct') expect({ refused, failMode: init.failMode }).toEqual({ refused: false, failMode: 'open' });
       },
     ),

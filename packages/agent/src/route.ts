@@ -56,7 +56,7 @@ export function decideRoute(view: RouteView): Route {
 }
 
 /** Nobody is there: directly, or not at all. */
-export function withoutMesh(failMode: FailMode, reason: DirectReason): Route {
+export function withoutMesh(failMode: FailMode, reason: DirectReason): Extract<Route, { kind: 'direct' | 'refuse' }> {
   return failMode === 'open' ? { kind: 'direct', reason } : { kind: 'refuse', code: 'NO_RELAY' };
 }
 
@@ -74,7 +74,8 @@ function throughRelays(view: RouteView, lease: Lease): Route {
   }
   if (good.length + suspect.length > 0) return { kind: 'relayed', lease, relays: [...good, ...suspect] };
   if (view.leaseIsComing) return { kind: 'wait' };
-  if (refused !== undefined) return { kind: 'refuse', code: refused };
+  const no = refused ?? view.refusal;
+  if (no !== undefined) return { kind: 'refuse', code: no };
   if (!draining) return withoutMesh(view.failMode, 'relay_unreachable');
   // Draining is no decision about us: when no manager can name another relay either, nobody is there.
   return view.absence === undefined ? { kind: 'refuse', code: 'DRAINING' } : withoutMesh(view.failMode, view.absence);

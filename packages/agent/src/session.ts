@@ -137,9 +137,9 @@ export class Session {
       this.state = 'deciding';
       return this.decide();
     }
-    const route = withoutMesh(this.#init.settings.failMode, 'relay_unreachable');
-    if (route.kind === 'direct') this.#goDirect(route.reason);
-    else if (route.kind === 'refuse') this.#refuse(route.code);
+    // What somebody has said no to meanwhile does not go direct; a relay that looks well again is tried no more often.
+    const last = this.#components.steering.decideFinally(now, this.#components.pool.state);
+    this.#go(last.kind === 'refuse' ? last : withoutMesh(this.#init.settings.failMode, 'relay_unreachable'));
   }
 
   /** No relay has taken the session: whether to look again, because the lease is being renewed or a link made anew. */

@@ -16,7 +16,9 @@ export type RelayScript =
   | { readonly kind: 'connect' }
   | { readonly kind: 'refuse'; readonly code: RefusalCode }
   | { readonly kind: 'silent' }
-  | { readonly kind: 'stuck' };
+  | { readonly kind: 'stuck' }
+  /** As when the device has more streams than the relay takes. */
+  | { readonly kind: 'reset' };
 
 export interface FakeRelayInit {
   readonly name: string;
@@ -166,6 +168,7 @@ export class FakeRelay {
     const { script } = this;
     // A session is served once the ticket is accepted.
     if (script.kind === 'silent' || this.ticketScript !== 'admit') return;
+    if (script.kind === 'reset') return stream.reset();
     stream.accept();
     if (script.kind === 'stuck') return;
     if (script.kind === 'refuse') {
