@@ -40,7 +40,7 @@ export interface RelayLinkHandler {
   onAdmitted(): void;
   /** The relay wants no new sessions; the running ones go on. */
   onDraining(): void;
-  /** Once, unless we closed it. */
+  /** No new sessions through it, and why; running ones go on if it is `draining`. Unless we closed it. */
   onEnd(end: LinkEnd): void;
 }
 
@@ -214,8 +214,7 @@ export class RelayLink {
         if (message.type === 'admit') this.#onAdmit();
         else {
           this.#refused = { code: refusalCode(message.code), retryAfterMs: message.retryAfterMs ?? 0 };
-          mux.close(new ChannelError('CLOSED', `the relay refused us: ${this.#refused.code}`));
-          return;
+          return this.#onRefused(mux, new ChannelError('CLOSED', `the relay refused us: ${this.#refused.code}`));
         }
       }
     } catch (error) {
@@ -231,6 +230,14 @@ export class RelayLink {
     this.#handler.onAdmitted();
   }
 
+  /** The no to a first ticket ends the connection; to a later one it ends nothing that runs (protocol.md 6). */
+  #onRefused(mux: MuxConnection, error: ChannelError): void {
+    if (this.#sessions === 0 || !this.#isAdmitted) return mux.close(error);
+    if (this.#state !== 'ready') return;
+    this.#state = 'draining';
+    this.#tell(error);
+  }
+
   #onGoAway(): void {
     if (this.#state === 'closed' || this.#state === 'draining') return;
     this.#handler.onDraining();
@@ -241,14 +248,18 @@ export class RelayLink {
     clearTimeout(this.#admitTimer);
     if (this.#state === 'closed') return;
     this.#state = 'closed';
+    this.#tell(error);
+    // Last: the sessions that wait decide again, by what is known of this relay now.
+    this.#settle(false);
+  }
+
+  #tell(error: ChannelError): void {
     this.#handler.onEnd({
       refused: this.#refused?.code,
       retryAfterMs: this.#refused?.retryAfterMs ?? 0,
       error,
       wasAdmitted: this.#isAdmitted,
     });
-    // Last: the sessions that wait decide again, by what is known of this relay now.
-    this.#settle(false);
   }
 
   #settle(isOpen: boolean): void {

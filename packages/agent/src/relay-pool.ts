@@ -138,7 +138,8 @@ export class RelayPool {
       const state = lease === undefined ? 'idle' : this.state(lease, entry.relay);
       return linkStatus(entry.relay, typeof state === 'string' ? state : `refused ${state.refused}`, entry.link?.sessions);
     });
-    return [...current, ...[...this.#retired].map((link) => linkStatus(link.relay, 'moved', link.sessions))];
+    const moved = [...this.#retired].filter(({ gone }) => !gone);
+    return [...current, ...moved.map((link) => linkStatus(link.relay, 'moved', link.sessions))];
   }
 
   /** Ends every link, sessions included. */
@@ -211,9 +212,10 @@ export class RelayPool {
   }
 
   #onEnd(entry: Entry, link: RelayLink, end: LinkEnd): void {
-    this.#retired.delete(link);
+    if (link.gone) this.#retired.delete(link);
     if (entry.link !== link) return;
     entry.link = undefined;
+    if (!link.gone) this.#keepUntilDone(link);
     const { clock, log, metrics, onChange, onTrouble } = this.#components;
     const now = clock.now();
     metrics.relayFailures.inc({ cause: end.refused === undefined ? FAILURE_OF[end.error.code] : 'refused' });

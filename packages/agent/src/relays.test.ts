@@ -109,6 +109,26 @@ test('a device that is refused while its relays die: its no, never direct', asyn
   expect(target.sockets.length).toBe(0);
 });
 
+test('a renewed ticket is refused: what runs goes on, new sessions take the second relay', async () => {
+  const { port, one, two, manager, target, agent } = await scene();
+  const running = new TestClient(port);
+  expect(await running.line()).toBe('220 hello\r\n');
+  one.ticketScript = 'TICKET_INVALID';
+  manager.push([one.address, two.address]);
+  await until(() => agent.status().links[0]?.state === 'refused TICKET_INVALID');
+  expect(await new TestClient(port).line()).toBe('220 hello\r\n');
+  expect([one.connects.length, two.connects.length]).toEqual([1, 1]);
+  running.socket.write('DATA');
+  await until(() => target.received().toString() === 'DATA');
+  target.sockets[0]!.write('354 go on\r\n');
+  await until(() => running.text.includes('354'));
+  expect(agent.status().links.find(({ state }) => state === 'moved')).toMatchObject({ relay: 's1', sessions: 1 });
+  running.socket.end();
+  target.sockets[0]!.end();
+  await running.untilClosed();
+  await until(() => agent.status().links.every(({ state }) => state !== 'moved'));
+});
+
 test('a relay that takes the session and then says nothing: 421 within the budget', async () => {
   const { port, one, target } = await scene({ decisionBudgetMs: 700 });
   one.script = { kind: 'stuck' };

@@ -45,6 +45,7 @@ export class FakeRelay {
   readonly #open = new Set<MuxConnection>();
   readonly #destinations = new Set<Socket>();
   readonly #isSignalled = new WeakSet<MuxConnection>();
+  readonly #isAdmitted = new WeakSet<MuxConnection>();
 
   constructor(init: FakeRelayInit) {
     this.name = init.name;
@@ -157,11 +158,13 @@ export class FakeRelay {
   #onTicket(mux: MuxConnection, stream: MuxStream): void {
     this.tickets += 1;
     if (this.ticketScript === 'admit') {
+      this.#isAdmitted.add(mux);
       stream.write(encodeFrame({ type: 'admit', version: 1, ttlMs: 600_000, maxSessions: 50 }));
       return;
     }
     stream.write(encodeFrame({ type: 'refuse', id: 0, code: REFUSALS[this.ticketScript].number, text: 'no' }));
-    setTimeout(() => mux.close(), 50);
+    // A no to a later ticket ends nothing.
+    if (!this.#isAdmitted.has(mux)) setTimeout(() => mux.close(), 50);
   }
 
   #serve(stream: MuxStream, { host, port }: Message<'connect'>): void {
