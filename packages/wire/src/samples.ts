@@ -51,7 +51,7 @@ export const SAMPLE_MESSAGES: { readonly [N in MessageName]: Message<N> } = {
     reason: 'least-load',
   },
   refuse: { type: 'refuse', id: 1, code: 1, text: 'version 9 is not spoken here', versions, retryAfterMs: 60_000 },
-  bye: { type: 'bye', session, outcome: 'ok', bytesUp: 5000, bytesDown: 300, durationMs: 1234, relay: 's2' },
+  bye: { type: 'bye', session, outcome: 'completed', bytesUp: 5000, bytesDown: 300, durationMs: 1234, relay: 's2' },
   ping: { type: 'ping', id: 7 },
   pong: {
     type: 'pong',
@@ -81,5 +81,5 @@ export const SAMPLE_MESSAGES: { readonly [N in MessageName]: Message<N> } = {
   ticket: { type: 'ticket', versions, software: 'sekisho/0.1.0', ticket },
   admit: { type: 'admit', version: 1, ttlMs: 600_000, maxSessions: 50 },
   connect: { type: 'connect', session, protocol: 0, host: 'mail.example.com', port: 587, client: '10.1.2.3:50000' },
-  connected: { type: 'connected', address: '203.0.113.5:587', connectMs: 12 },
+  connected: { type: 'connected', address: '203.0.113.5', connectMs: 12 },
 };
