@@ -127,12 +127,15 @@ export class Splice implements MuxStreamHandler {
     this.#stream.consumed(bytes);
   }
 
+  // A socket that is being reset may still speak: nobody listens.
   takeSocketData(chunk: Buffer): void {
+    if (this.#isOver) return;
     this.#owner.onBytesToStream(chunk.length);
     if (!this.#stream.write(chunk)) this.#socket.pause();
   }
 
   takeSocketEnd(): void {
+    if (this.#isOver) return;
     this.#socketEnded = true;
     this.#owner.onHalfClosed();
     // Not before the queue is empty: a stream that has ended says no more when it is done.
