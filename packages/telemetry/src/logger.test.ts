@@ -22,7 +22,26 @@ test('a secret in a known field does not reach a line', () => {
   log.error({ password: 'CANARY', key: 'CANARY', token: 'CANARY' }, 'more');
   // As the settings of auth are, and those of an agent within something else.
   log.info({ settings: { ticketKeyPem: 'CANARY', credentials: { certPem: 'public', keyPem: 'CANARY' } } }, 'settings');
-  expect(out.lines).toHaveLength(3);
+  const error = Object.assign(new Error('refused'), { code: 'E1', password: 'CANARY', options: { token: 'CANARY', port: 6379 } });
+  log.error({ err: error, device: 'a' }, 'failed');
+  log.error(error);
+  log.info({ problem: error, list: [{ secret: 'CANARY' }, 'shown'] }, 'elsewhere');
+  expect(out.lines).toHaveLength(6);
+  expect(JSON.stringify(out.lines)).not.toContain('CANARY');
+  for (const line of out.lines.slice(3, 5)) {
+    expect(line['err']).toMatchObject({ type: 'Error', message: 'refused', code: 'E1', password: '[secret]', options: { port: 6379 } });
+  }
+  expect(out.lines[3]).toMatchObject({ device: 'a' });
+  expect(out.lines[5]).toMatchObject({ list: [{ secret: '[secret]' }, 'shown'] });
+});
+
+test('what is logged is not changed, and ends even if it holds itself', () => {
+  const out = capture();
+  const settings: Record<string, unknown> = { port: 25, keyPem: 'CANARY' };
+  settings['self'] = settings;
+  createLogger({ role: 'auth', destination: out }).info({ settings, id: Buffer.from([1]), none: null });
+  expect(settings['keyPem']).toBe('CANARY');
+  expect(out.lines[0]).toMatchObject({ settings: { port: 25, keyPem: '[secret]' }, none: null });
   expect(JSON.stringify(out.lines)).not.toContain('CANARY');
 });
 

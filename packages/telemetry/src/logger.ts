@@ -1,19 +1,15 @@
-import { type DestinationStream, type Logger, pino } from 'pino';
+import { type DestinationStream, pino } from 'pino';
 import pretty from 'pino-pretty';
+import { censor } from './censor.ts';
 
-export type { Logger } from 'pino';
+/** Without children: pino does not show us what they are given, so a secret in it could not be taken out. */
+export type Logger = Pick<pino.Logger, 'level' | 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal'>;
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** What a peer sent may stand in a log line, but never more of it than this. */
 const MAX_TEXT_CHARACTERS = 512;
-
-/**
- * Fields that may hold a secret. They are censored at the top and in the two levels below it, where the settings of every
- * role have theirs, so that a careless `log.info({ settings })` gives no key away.
- */
-const SECRET_FIELDS = ['keyPem', 'ticketKeyPem', 'privatePem', 'ticket', 'password', 'secret', 'token', 'key'];
 
 export interface LoggerInit {
   readonly role: string;
@@ -34,11 +30,18 @@ export function createLogger(init: LoggerInit): Logger {
       level: init.level ?? 'info',
       base,
       timestamp: pino.stdTimeFunctions.isoTime,
-      formatters: { level: (label) => ({ level: label }) },
-      redact: { paths: SECRET_FIELDS.flatMap((field) => [field, `*.${field}`, `*.*.${field}`]), censor: '[secret]' },
+      formatters: { level: (label) => ({ level: label }), log: censorLine },
+      serializers: { err: (error: Error) => censor(pino.stdSerializers.err(error)) },
     },
     init.destination ?? standardOutput(),
   );
+}
+
+/** An error is left to its serializer, which needs it as it is. */
+function censorLine(line: Record<string, unknown>): Record<string, unknown> {
+  if (!(line['err'] instanceof Error)) return censor(line);
+  const { err, ...others } = line;
+  return { ...censor(others), err };
 }
 
 function standardOutput(): DestinationStream {
