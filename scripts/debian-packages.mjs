@@ -18,6 +18,7 @@ const PACKAGES = [
   ['libnet-ssleay-perl', '/usr/lib/*/perl5/*/Net/SSLeay.pm'],
   ['msmtp', '/usr/bin/msmtp'],
   ['fetchmail', '/usr/bin/fetchmail'],
+  ['clamav-daemon', '/usr/sbin/clamd'],
 ];
 
 const POLICY = '/usr/sbin/policy-rc.d';

@@ -6,20 +6,22 @@ import { expect, test } from 'vitest';
 
 const packages = join(import.meta.dirname, '../../packages');
 const PURE_FORBIDDEN = /^node:(?:net|tls|fs|http|https|http2|dgram|dns|child_process|cluster|worker_threads)(?:\/|$)/u;
-const PROCESSES = ['auth', 'manager', 'relay', 'agent'];
+const PROCESSES = ['auth', 'manager', 'relay', 'agent', 'outbreak'];
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   wire: [],
   scheduler: [],
+  inspect: [],
   store: [],
   telemetry: [],
   channel: ['wire'],
   auth: ['channel', 'store', 'telemetry', 'wire'],
   manager: ['channel', 'scheduler', 'store', 'telemetry', 'wire'],
-  relay: ['channel', 'telemetry', 'wire'],
+  relay: ['channel', 'inspect', 'telemetry', 'wire'],
+  outbreak: ['store', 'telemetry'],
   agent: ['channel', 'telemetry', 'wire'],
-  cli: ['agent', 'auth', 'channel', 'manager', 'relay', 'scheduler', 'store', 'telemetry', 'wire'],
+  cli: ['agent', 'auth', 'channel', 'manager', 'outbreak', 'relay', 'scheduler', 'store', 'telemetry', 'wire'],
 };
-const PURE = ['wire', 'scheduler'];
+const PURE = ['wire', 'scheduler', 'inspect'];
 
 interface Source {
   readonly owner: string;
@@ -85,7 +87,7 @@ test('only cli reads arguments and the environment', () => {
   expect(violations).toEqual([]);
 });
 
-test('the four processes do not import each other', () => {
+test('the processes do not import each other', () => {
   for (const process of PROCESSES)
     expect(MAY_IMPORT[process]?.filter((name) => PROCESSES.includes(name)), process).toEqual([]);
 });
