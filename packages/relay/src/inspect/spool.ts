@@ -1,0 +1,194 @@
+import { type FileHandle, mkdir, open, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { HeldBytes } from '@sekisho/channel';
+
+/** What is kept of a message in memory; with the next byte all of it goes to a temporary file. */
+export const SPOOL_MEMORY_BYTES = 64 * 1024;
+/** Bytes that may wait for the disk before whoever brings them is asked to wait. */
+export const MAX_SPOOL_PENDING_BYTES = 128 * 1024;
+const READ_BYTES = 64 * 1024;
+const FILE_PREFIX = 'spool-';
+
+/** The bytes that the spools of one worker may hold together, in memory and on disk. */
+export class SpoolRoom {
+  readonly #maxBytes: number;
+  #usedBytes = 0;
+
+  constructor(init: { readonly maxBytes: number }) {
+    this.#maxBytes = init.maxBytes;
+  }
+
+  get usedBytes(): number {
+    return this.#usedBytes;
+  }
+
+  /** False when there is not that much left; nothing is taken then. */
+  take(bytes: number): boolean {
+    if (this.#usedBytes + bytes > this.#maxBytes) return false;
+    this.#usedBytes += bytes;
+    return true;
+  }
+
+  give(bytes: number): void {
+    this.#usedBytes -= bytes;
+  }
+}
+
+/**
+ * Makes the directory for spools, and removes what a process left there that was killed in the moment between making
+ * its file and unlinking it. Rejects with the operating system's error.
+ */
+export async function prepareSpoolDirectory(directory: string): Promise<void> {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const left = (await readdir(directory)).filter((name) => name.startsWith(FILE_PREFIX));
+  await Promise.all(left.map((name) => rm(join(directory, name), { force: true })));
+}
+
+let filesMade = 0;
+
+/** A file without a name: whatever happens to this process, the disk has it back. */
+async function openNameless(directory: string): Promise<FileHandle> {
+  filesMade += 1;
+  const path = join(directory, `${FILE_PREFIX}${process.pid}-${filesMade}`);
+  const file = await open(path, 'wx+', 0o600);
+  await rm(path, { force: true });
+  return file;
+}
+
+/**
+ * The content of one message while it is judged: in memory when it is small, else in a file. Once it has failed (no
+ * room, no disk) it takes no more and keeps nothing.
+ */
+export class Spool {
+  readonly #room: SpoolRoom;
+  readonly #directory: string;
+  readonly #onDrain: () => void;
+  /** Small: everything. Large: what is not written yet. */
+  #held: HeldBytes | undefined = new HeldBytes();
+  /** Everything, once a small message is complete. */
+  #memory: readonly Buffer[] = [];
+  #isLarge = false;
+  #bytes = 0;
+  #file: FileHandle | undefined;
+  #writtenBytes = 0;
+  #writingBytes = 0;
+  #writing: Promise<void> | undefined;
+  #failure: string | undefined;
+
+  /** @param components onDrain: the spool is no longer busy, or has failed */
+  constructor(components: { readonly room: SpoolRoom; readonly onDrain: () => void }, init: { readonly directory: string }) {
+    this.#room = components.room;
+    this.#onDrain = components.onDrain;
+    this.#directory = init.directory;
+  }
+
+  /** Bytes kept. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** More waits for the disk than should: bring no more until onDrain. */
+  get isBusy(): boolean {
+    return this.#isLarge && (this.#held?.bytes ?? 0) + this.#writingBytes > MAX_SPOOL_PENDING_BYTES;
+  }
+
+  /** Why the content is not here; undefined while it is. */
+  get failure(): string | undefined {
+    return this.#failure;
+  }
+
+  push(chunk: Buffer): void {
+    if (this.#held === undefined) return;
+    if (!this.#room.take(chunk.length)) return this.#fail('no room is left for messages that wait for their verdict');
+    this.#bytes += chunk.length;
+    this.#held.push(chunk);
+    this.#isLarge ||= this.#held.bytes > SPOOL_MEMORY_BYTES;
+    if (this.#isLarge) this.#writing ??= this.#write();
+  }
+
+  /** No more will come; resolves when everything is readable, or the spool has failed. */
+  async finish(): Promise<void> {
+    await this.#writing;
+    if (!this.#isLarge) this.#memory = this.#held?.take() ?? [];
+  }
+
+  /** The content from this byte on; only after finish(), as often as wanted. Throws the operating system's error. */
+  async *read(fromByte: number): AsyncGenerator<Buffer, void> {
+    if (this.#isLarge) yield* this.#readFile(fromByte);
+    else yield* skip(this.#memory, fromByte);
+  }
+
+  /** Gives back memory, disk and room. Reads under way end with an error. */
+  discard(): void {
+    if (this.#held === undefined) return;
+    this.#held = undefined;
+    this.#memory = [];
+    this.#room.give(this.#bytes);
+    this.#bytes = 0;
+    if (this.#writing === undefined) void this.#closeFile();
+  }
+
+  async #write(): Promise<void> {
+    try {
+      const file = (this.#file ??= await openNameless(this.#directory));
+      while (this.#held !== undefined && this.#held.bytes > 0) {
+        this.#writingBytes = this.#held.bytes;
+        await writeAll(file, this.#held.take(), this.#writtenBytes);
+        this.#writtenBytes += this.#writingBytes;
+        this.#writingBytes = 0;
+        if (!this.isBusy) this.#onDrain();
+      }
+    } catch (error) {
+      this.#fail(error instanceof Error ? error.message : String(error));
+    }
+    this.#writing = undefined;
+    if (this.#held === undefined) await this.#closeFile();
+  }
+
+  #fail(reason: string): void {
+    this.#failure ??= reason;
+    this.#writingBytes = 0;
+    this.discard();
+    this.#onDrain();
+  }
+
+  async #closeFile(): Promise<void> {
+    const file = this.#file;
+    this.#file = undefined;
+    // The file has no name any more, so there is nothing that a failure could leave behind.
+    await file?.close().catch(() => {});
+  }
+
+  async *#readFile(fromByte: number): AsyncGenerator<Buffer, void> {
+    for (let position = fromByte; position < this.#writtenBytes; ) {
+      const file = this.#file;
+      if (file === undefined) throw new Error('the spool was discarded');
+      // A buffer of its own for each: the one before may still wait to be sent.
+      const { bytesRead, buffer } = await file.read(Buffer.allocUnsafeSlow(READ_BYTES), 0, READ_BYTES, position);
+      if (bytesRead === 0) throw new Error('the spool is shorter than what was written to it');
+      position += bytesRead;
+      yield buffer.subarray(0, bytesRead);
+    }
+  }
+}
+
+function* skip(chunks: readonly Buffer[], bytes: number): Generator<Buffer> {
+  let left = bytes;
+  for (const chunk of chunks) {
+    if (left < chunk.length) yield chunk.subarray(left);
+    left = Math.max(0, left - chunk.length);
+  }
+}
+
+async function writeAll(file: FileHandle, chunks: readonly Buffer[], position: number): Promise<void> {
+  const { bytesWritten } = await file.writev(chunks, position);
+  let done = bytesWritten;
+  // A full disk may take a part before it says no.
+  for (const rest of skip(chunks, bytesWritten)) {
+    for (let at = 0; at < rest.length; ) {
+      const { bytesWritten: more } = await file.write(rest, at, rest.length - at, position + done);
+      at += more;
+      done += more;
+    }
+  }
+}
