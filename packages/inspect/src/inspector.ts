@@ -66,6 +66,8 @@ export type Disposition =
 export interface Inspector {
   /** Named, for tests and logs. */
   readonly state: string;
+  /** The beginning of the header of the message that is held; empty when its protocol needs no notice in its place. */
+  readonly messageHeader?: Buffer;
   /** Returns how many bytes were taken: fewer when the rest must wait for the server or for decide(). */
   fromClient(bytes: Buffer): number;
   /** Returns how many bytes were taken: fewer when the rest must wait for decide() or contentReleased(). */

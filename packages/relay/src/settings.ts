@@ -1,5 +1,6 @@
 import type { Credentials } from '@sekisho/channel';
 import type { Right } from '@sekisho/wire';
+import type { InspectSettings } from './inspect/settings.ts';
 
 /** Everything that a relay is told. Times in milliseconds. Plain data: it reaches the workers as a message. */
 export interface RelaySettings {
@@ -41,6 +42,8 @@ export interface RelaySettings {
   readonly drainTimeoutMs: number;
   /** What the line carries; 0 when that is not known. It is only reported. */
   readonly bytesPerSecondLimit: number;
+  /** Not set: nothing is inspected. */
+  readonly inspect?: InspectSettings | undefined;
   readonly deadlines?: Deadlines | undefined;
 }
 

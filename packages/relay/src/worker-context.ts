@@ -1,6 +1,8 @@
 import type { Logger } from '@sekisho/telemetry';
 import type { Gate } from './admission.ts';
 import type { Caps } from './caps.ts';
+import type { Detection } from './inspect/detection.ts';
+import type { Inspection } from './inspect/inspection.ts';
 import type { DestinationPolicy } from './policy/destination.ts';
 import type { DestinationResolver } from './policy/resolve.ts';
 import type { Deadlines } from './settings.ts';
@@ -25,4 +27,7 @@ export interface WorkerContext {
   /** `host:port` in lower case, as dialled. */
   readonly proxyTo: ReadonlySet<string>;
   readonly isDraining: () => boolean;
+  /** Undefined when nothing is inspected. */
+  readonly inspection: Inspection | undefined;
+  readonly onDetection: (detection: Detection) => void;
 }

@@ -14,6 +14,7 @@ import type { SessionState } from './stream/outcome.ts';
 import { Sweep } from './stream/sweep.ts';
 import { type Counts, Tally } from './tally.ts';
 import type { WorkerContext } from './worker-context.ts';
+import type { Detection } from './inspect/detection.ts';
 
 /** Why a worker cannot do its work. */
 export type Unable = 'no descriptors left' | 'destination DNS dead';
@@ -25,6 +26,12 @@ export interface WorkerReport {
   readonly loopDelayUs: number;
   readonly unable: Unable | undefined;
   readonly counts: Counts;
+}
+
+export interface WorkerComponents {
+  readonly log: Logger;
+  /** A virus was found. */
+  readonly onDetection?: (detection: Detection) => void;
 }
 
 const LOOP_DELAY_RESOLUTION_MS = 10;
@@ -51,7 +58,7 @@ export class RelayWorker {
    * Binds the data port.
    * @throws the operating system's error, and RangeError or TypeError for settings that cannot be
    */
-  static async start(components: { readonly log: Logger }, settings: RelaySettings): Promise<RelayWorker> {
+  static async start(components: WorkerComponents, settings: RelaySettings): Promise<RelayWorker> {
     const worker = new RelayWorker(components, settings);
     try {
       worker.#port = (await worker.#listener.listen()).port;
@@ -62,9 +69,9 @@ export class RelayWorker {
     }
   }
 
-  private constructor(components: { readonly log: Logger }, settings: RelaySettings) {
+  private constructor(components: WorkerComponents, settings: RelaySettings) {
     const { limits } = settings;
-    this.#context = this.#contextOf(components.log, settings);
+    this.#context = this.#contextOf(components, settings);
     this.#listener = new Listener(
       {
         host: settings.listen.host,
@@ -126,7 +133,7 @@ export class RelayWorker {
     this.#listener.close();
   }
 
-  #contextOf(log: Logger, settings: RelaySettings): WorkerContext {
+  #contextOf({ log, onDetection }: WorkerComponents, settings: RelaySettings): WorkerContext {
     const { limits, destinations, workers } = settings;
     const now = (): number => performance.now();
     const policy = new DestinationPolicy(destinations);
@@ -149,6 +156,8 @@ export class RelayWorker {
       maxSessionsPerDevice: limits.maxSessionsPerDevice,
       proxyTo: new Set(destinations.proxyProtocol.map((entry) => entry.toLowerCase())),
       isDraining: () => this.#isDraining,
+      inspection: undefined,
+      onDetection: onDetection ?? (() => {}),
     };
   }
 

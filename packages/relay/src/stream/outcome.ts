@@ -7,6 +7,8 @@ export const OUTCOMES = [
   'server_reset', // the destination broke the session off
   'device_lost', // the connection of the device ended, and its sessions with it
   'idle', // no byte either way until the deadline
+  'violation', // a peer broke the protocol in a way that could hide a message (docs/inspection.md)
+  'failed', // a mistake or a failed disk of ours
   'stopped', // the relay was stopped, and its patience with it
 ] as const;
 export type Outcome = (typeof OUTCOMES)[number];

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
-import { HeldBytes, Splice, type SpliceEnd, type SpliceOwner } from '@sekisho/channel';
+import { HeldBytes, Splice, type SpliceEnd } from '@sekisho/channel';
+import type { UninspectedCause, Violation } from '@sekisho/inspect';
 import { printable } from '@sekisho/telemetry';
 import {
   encodeFrame,
@@ -18,6 +19,9 @@ import { parseEndpoint } from '../dial/client-address.ts';
 import type { RaceHandler } from '../dial/connect-race.ts';
 import { Dial } from '../dial/dial.ts';
 import { encodeProxyV2 } from '../dial/proxy-v2.ts';
+import { Findings } from '../inspect/findings.ts';
+import { InspectedPipe, type InspectedPipeOwner } from '../inspect/inspected-pipe.ts';
+import type { InspectedProtocol, Inspection, Verdict } from '../inspect/inspection.ts';
 import { parseHost } from '../policy/host.ts';
 import { formatAddress, type IpAddress } from '../policy/ip-address.ts';
 import { rightOf } from '../policy/mail-right.ts';
@@ -38,9 +42,11 @@ export interface SessionDevice {
 
 /** The agent sends no byte before `connected`; one that does is borne with, up to here. */
 const MAX_EARLY_BYTES = 16 * 1024;
+/** Of a session's id, in texts for people. */
+const REFERENCE_BYTES = 4;
 
 /** One mail session: a stream of a device, from its preamble to the summary line. */
-export class Session implements MuxStreamHandler, RaceHandler, SpliceOwner, Sweepable {
+export class Session implements MuxStreamHandler, RaceHandler, InspectedPipeOwner, Sweepable {
   deadlineTick: number;
   readonly #context: WorkerContext;
   readonly #device: SessionDevice;
@@ -55,7 +61,10 @@ export class Session implements MuxStreamHandler, RaceHandler, SpliceOwner, Swee
   #early: HeldBytes | undefined;
   #endedEarly = false;
   #dial: Dial | undefined;
-  #splice: Splice | undefined;
+  #pipe: Splice | InspectedPipe | undefined;
+  /** Set while its bytes are inspected, or would have been. */
+  #findings: Findings | undefined;
+  #isFarewell = false;
   #idleTicks = 0;
   #address = '';
   #connectMs = 0;
@@ -86,14 +95,14 @@ export class Session implements MuxStreamHandler, RaceHandler, SpliceOwner, Swee
   abort(outcome: Outcome): void {
     if (this.#state === undefined) return;
     this.#dial?.cancel();
-    if (this.#splice === undefined) this.#stream.reset();
-    else this.#splice.abort();
+    if (this.#pipe === undefined) this.#stream.reset();
+    else this.#pipe.abort();
     this.#finish(outcome);
   }
 
   onDeadline(): void {
     if (this.#dial !== undefined && this.#state === 'connecting') return this.#dial.expire();
-    if (this.#splice !== undefined) return this.abort('idle');
+    if (this.#pipe !== undefined) return this.abort(this.#isFarewell ? this.#ended('completed') : 'idle');
     if (this.#state === 'closing') {
       // Refused, and the agent does not end its side.
       this.#stream.reset();
@@ -141,10 +150,10 @@ export class Session implements MuxStreamHandler, RaceHandler, SpliceOwner, Swee
     this.#touch();
     if (this.#context.proxyTo.has(destinationOf(connect))) socket.write(proxyHeader(connect, address));
     this.#stream.write(encodeFrame({ type: 'connected', address: this.#address, connectMs: this.#connectMs }));
-    this.#splice = new Splice({ stream: this.#stream, socket, owner: this });
-    this.#splice.start(this.#early?.take() ?? []);
+    this.#pipe = this.#pipeTo(socket, connect);
+    this.#pipe.start(this.#early?.take() ?? []);
     this.#early = undefined;
-    if (this.#endedEarly) this.#splice.onEnd();
+    if (this.#endedEarly) this.#pipe.onEnd();
   }
 
   onFailed(refusal: Refusal): void {
@@ -169,8 +178,61 @@ export class Session implements MuxStreamHandler, RaceHandler, SpliceOwner, Swee
   }
 
   onSpliceEnd(end: SpliceEnd): void {
-    if (end === 'stream_reset') this.#finish(this.#device.closed ? 'device_lost' : 'client_reset');
-    else this.#finish(end === 'completed' ? 'completed' : 'server_reset');
+    if (end === 'stream_reset') this.#finish(this.#device.closed ? 'device_lost' : this.#ended('client_reset'));
+    else this.#finish(this.#ended(end === 'completed' ? 'completed' : 'server_reset'));
+  }
+
+  onVerdict(verdict: Verdict): void {
+    this.#findings?.verdict(verdict);
+    this.#touch();
+  }
+
+  onUninspected(cause: UninspectedCause): void {
+    this.#findings?.uninspected(cause);
+  }
+
+  onViolation(violation: Violation): void {
+    this.#findings?.broken(violation);
+  }
+
+  onFarewell(): void {
+    this.#isFarewell = true;
+    this.#idleTicks = ticksOf(this.#context.deadlines.lingerMs);
+    this.#move('closing');
+    this.#touch();
+  }
+
+  onFault(error: unknown): void {
+    this.#context.log.error({ event: 'session_failed', err: error }, 'a message could not be kept or judged: see the disk of relay.inspect.spoolDir');
+    this.abort('failed');
+  }
+
+  #ended(outcome: Outcome): Outcome {
+    return this.#findings?.violation === undefined ? outcome : 'violation';
+  }
+
+  #pipeTo(socket: Socket, connect: Message<'connect'>): Splice | InspectedPipe {
+    const { inspection } = this.#context;
+    const stream = this.#stream;
+    if (inspection === undefined) return new Splice({ stream, socket, owner: this });
+    const inspected = this.#startFindings(inspection, connect);
+    if (inspected === undefined) return new Splice({ stream, socket, owner: this });
+    const reference = connect.session.toString('hex', 0, REFERENCE_BYTES);
+    return new InspectedPipe({ stream, socket, owner: this, inspection }, { protocol: inspected, reference });
+  }
+
+  /** How the session is inspected; undefined when it passes unseen, which is counted. */
+  #startFindings(inspection: Inspection, connect: Message<'connect'>): InspectedProtocol | undefined {
+    const { log, onDetection } = this.#context;
+    const unseen = inspection.unseen(this.#protocol);
+    const inspected = rightOf(this.#protocol) === 'smtp' ? 'smtp' : 'pop3';
+    this.#findings = new Findings(
+      { log, tally: inspection.tally, onDetection },
+      { session: connect.session, mac: this.#mac ?? '', client: connect.client, destination: destinationOf(connect), protocol: this.#protocol, inspected },
+    );
+    if (unseen === undefined) return inspected;
+    this.#findings.uninspected(unseen);
+    return undefined;
   }
 
   #touch(): void {
@@ -283,6 +345,7 @@ export class Session implements MuxStreamHandler, RaceHandler, SpliceOwner, Swee
         bytesDown: this.#bytesDown,
         connectMs: this.#connectMs,
         durationMs: Math.round(this.#context.now() - this.#startMs),
+        ...this.#findings?.summary(),
         outcome,
         code: refusal?.code,
       },

@@ -1,0 +1,118 @@
+import { createHash } from 'node:crypto';
+import { type Disposition, DotUnstuffer, type Inspector, type InspectorSink, Pop3Inspector, SmtpInspector, type UninspectedCause } from '@sekisho/inspect';
+import type { Logger } from '@sekisho/telemetry';
+import type { MailProtocol } from '@sekisho/wire';
+import { rightOf } from '../policy/mail-right.ts';
+import type { ScanResult } from '../scan/scanner.ts';
+import { ScannerPool, type ScannerStatus } from '../scan/scanner-pool.ts';
+import { shareOf } from '../settings.ts';
+import { InspectionTally } from './inspection-tally.ts';
+import { type Action, dispositionOf } from './policy.ts';
+import type { InspectSettings } from './settings.ts';
+import { Spool, SpoolRoom } from './spool.ts';
+
+export type InspectedProtocol = 'smtp' | 'pop3';
+
+/** What was found in a message, and what was done. */
+export interface Verdict {
+  readonly result: ScanResult;
+  readonly action: Action;
+  readonly bytes: number;
+  /** From the end of the message to its verdict, milliseconds. */
+  readonly scanMs: number;
+  /** Names the content: SHA-256 of an infected message, hexadecimal, else empty. */
+  readonly digest: string;
+}
+
+/** What the inspected sessions of one worker share: the scanners, the room for spools, the policy. */
+export class Inspection {
+  readonly settings: InspectSettings;
+  readonly tally = new InspectionTally();
+  readonly #relay: string;
+  readonly #now: () => number;
+  readonly #pool: ScannerPool;
+  readonly #room: SpoolRoom;
+
+  /** @param components now: monotonic milliseconds */
+  constructor(
+    components: { readonly log: Logger; readonly now: () => number },
+    init: { readonly settings: InspectSettings; readonly relay: string; readonly workers: number },
+  ) {
+    const { settings, workers } = init;
+    this.settings = settings;
+    this.#relay = init.relay;
+    this.#now = components.now;
+    this.#pool = new ScannerPool(components, {
+      scanners: settings.clamd,
+      maxInFlight: shareOf(settings.maxScansPerScanner, workers),
+    });
+    this.#room = new SpoolRoom({ maxBytes: shareOf(settings.maxSpoolBytes, workers) });
+    this.#pool.start();
+  }
+
+  get scanners(): readonly ScannerStatus[] {
+    return this.#pool.status();
+  }
+
+  get spoolBytes(): number {
+    return this.#room.usedBytes;
+  }
+
+  /** Why a session of this protocol passes unseen; undefined when it is inspected. */
+  unseen(protocol: MailProtocol): UninspectedCause | undefined {
+    if (protocol.endsWith('s')) return 'implicit_tls';
+    const kind = rightOf(protocol);
+    if (kind === 'imap') return 'imap';
+    return this.settings[kind] ? undefined : 'off';
+  }
+
+  inspector(protocol: InspectedProtocol, sink: InspectorSink, reference: string): Inspector {
+    const init = { starttls: this.settings.starttls, reference };
+    return protocol === 'smtp' ? new SmtpInspector({ sink }, init) : new Pop3Inspector({ sink }, init);
+  }
+
+  /** Where the content of a message waits. */
+  spool(onDrain: () => void): Spool {
+    return new Spool({ room: this.#room, onDrain }, { directory: this.settings.spoolDirectory });
+  }
+
+  /** What is to be done about a complete message. Rejects only when the spool was discarded meanwhile. */
+  async judge(
+    spool: Spool,
+    message: { readonly protocol: InspectedProtocol; readonly bytes: number; readonly reference: string; readonly header: Buffer; readonly signal: AbortSignal },
+  ): Promise<{ readonly verdict: Verdict; readonly disposition: Disposition }> {
+    const startMs = this.#now();
+    const result = await this.#scan(spool, message);
+    const { protocol, reference, header, bytes } = message;
+    const judged = { protocol, relay: this.#relay, reference, header, at: new Date() };
+    const { action, disposition } = dispositionOf(this.settings, result, judged);
+    const scanMs = Math.round(this.#now() - startMs);
+    const digest = result.kind === 'infected' ? await digestOf(spool) : '';
+    return { verdict: { result, action, bytes, scanMs, digest }, disposition };
+  }
+
+  close(): void {
+    this.#pool.close();
+  }
+
+  async #scan(spool: Spool, { bytes, signal }: { readonly bytes: number; readonly signal: AbortSignal }): Promise<ScanResult> {
+    const { maxScanBytes, scanTimeoutMs } = this.settings;
+    if (bytes > maxScanBytes) return { kind: 'unscannable', cause: 'too_big', detail: `${bytes} bytes` };
+    await spool.finish();
+    if (spool.failure !== undefined) return { kind: 'unscannable', cause: 'no_room', detail: spool.failure };
+    const source = { bytes, chunks: () => unstuffed(spool) };
+    return this.#pool.scan(source, { timeoutMs: scanTimeoutMs, signal });
+  }
+}
+
+/** The content as its reader gets it: dots unstuffed. */
+async function* unstuffed(spool: Spool): AsyncGenerator<Buffer, void> {
+  const unstuffer = new DotUnstuffer();
+  for await (const chunk of spool.read(0)) yield* unstuffer.push(chunk);
+}
+
+async function digestOf(spool: Spool): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of spool.read(0)) hash.update(chunk);
+  return hash.digest('hex');
+}
