@@ -135,6 +135,53 @@ const auth = z.strictObject({
     .prefault({}),
 });
 
+const unscannable = (standard: 'pass' | 'defer') => z.enum(['pass', 'defer', 'reject']).default(standard);
+
+const inspect = z.strictObject({
+  clamd: z
+    .array(z.string().regex(/^(?:unix:\/.+|tcp:(?:\[[0-9a-f:.]+\]|[^\s:[\]]+):\d{1,5})$/iu, 'unix:/PATH or tcp:HOST:PORT is needed here'))
+    .min(1)
+    .max(16)
+    .meta({
+      description:
+        'The anti-virus gateways (clamd), two or more: scans are spread over them, and one stands in for another. clamd has no passwords and obeys SHUTDOWN: a UNIX socket, or a port that only this site reaches.',
+    }),
+  smtp: z.boolean().default(true).meta({ description: 'Whether messages that are sent are inspected.' }),
+  pop3: z.boolean().default(true).meta({ description: 'Whether messages that are fetched are inspected.' }),
+  onInfected: z
+    .strictObject({
+      smtp: z.enum(['reject', 'pass']).default('reject').meta({
+        description: '`reject`: 554 5.7.1 with the name of the virus, and the destination never sees the end of the message. `pass`: delivered, reported and counted, to see what would happen.',
+      }),
+      pop3: z.enum(['replace', 'pass']).default('replace').meta({
+        description: '`replace`: the client gets a notice in its place, the original stays on the server. `pass`: as above.',
+      }),
+    })
+    .prefault({}),
+  onUnscannable: z
+    .strictObject({
+      tooBig: unscannable('pass').meta({
+        description: 'Larger than maxScanBytes, or past a limit of clamd (`Heuristics.Limits`). `pass`: delivered unscanned, and counted. `defer`: 451, or -ERR [SYS/TEMP]: the client tries again. `reject`: 554, or a notice in its place.',
+      }),
+      scannerDown: unscannable('defer').meta({ description: 'No scanner answers, or there is no room to keep the message. The same three.' }),
+      timeout: unscannable('defer').meta({ description: 'No verdict within scanTimeout. The same three.' }),
+      encrypted: unscannable('pass').meta({ description: 'clamd says that it is encrypted, which it does if told to (`AlertEncrypted`). The same three.' }),
+    })
+    .prefault({}),
+  starttls: z.enum(['pass', 'hide', 'refuse']).default('pass').meta({
+    description: 'What follows STARTTLS or STLS can\'t be inspected. `pass`: it goes through, and is counted as uninspected. `hide`: not offered to the client. `refuse`: offered, and refused with words.',
+  }),
+  maxScanBytes: size('25MB', { min: '1KB', max: '2GB' }).meta({ description: 'A larger message is not scanned. Not above StreamMaxLength of clamd (25M as Debian ships it).' }),
+  scanTimeout: duration('20s', { min: '1s', max: '10m' }).meta({
+    description: 'From the end of a message to its verdict. Clients give up on their final reply near 30 s, and send again.',
+  }),
+  maxScansPerScanner: count(1000).default(8).meta({ description: 'Scans that one clamd gets at once from this relay; it has 10 threads as Debian ships it.' }),
+  spoolDir: z.string().optional().meta({
+    description: 'Where messages wait for their verdict that are larger than 64 KiB; relative to this file. Not set: `spool` in stateDir. The files have no names, so nothing is left of them, whatever happens.',
+  }),
+  maxSpoolBytes: size('2GB', { min: '1MB', max: '1000GB' }).meta({ description: 'What all waiting messages of a relay may take, memory and disk. What is past it counts as scannerDown.' }),
+});
+
 const relay = z.strictObject({
   workers: z.union([z.literal('auto'), count(256)]).default('auto').meta({ description: '`auto`: one for each core.' }),
   maxDevices: count(1_000_000).default(2000).meta({ description: 'Connected devices at once; one descriptor each.' }),
@@ -166,6 +213,7 @@ const relay = z.strictObject({
       }),
     })
     .prefault({}),
+  inspect: inspect.optional().meta({ description: 'Inspection for viruses (docs/inspection.md). Not set: nothing is inspected.' }),
   proxyProtocol: z.array(hostPort()).max(1000).default([]).meta({
     description: 'Destinations that are told the address of the client with a PROXY protocol version 2 header.',
   }),

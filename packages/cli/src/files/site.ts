@@ -33,6 +33,11 @@ export class Site {
     return file === undefined ? undefined : this.#path(file);
   }
 
+  /** Where messages wait that a relay inspects. */
+  get spoolDirectory(): string {
+    return this.#path(this.config.relay.inspect?.spoolDir ?? join(this.config.stateDir, 'spool'));
+  }
+
   /** The socket for administration of a server's manager. */
   adminSocket(server: Server): string {
     return join(this.stateDirectory, `manager-${server.name}.sock`);

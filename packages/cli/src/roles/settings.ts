@@ -99,7 +99,15 @@ export function relaySettings(site: Site, server: Server): RelaySettings {
     connectTimeoutMs: relay.connectTimeout,
     drainTimeoutMs: relay.drainTimeout,
     bytesPerSecondLimit: relay.bytesPerSecondLimit,
+    inspect: inspectSettings(site),
   };
+}
+
+function inspectSettings(site: Site): RelaySettings['inspect'] {
+  const { inspect } = site.config.relay;
+  if (inspect === undefined) return undefined;
+  const { scanTimeout, spoolDir: _, ...same } = inspect;
+  return { ...same, scanTimeoutMs: scanTimeout, spoolDirectory: site.spoolDirectory };
 }
 
 export function agentSettings(config: AgentConfig): AgentSettings {
