@@ -8,3 +8,5 @@ export {
   type ViolationCode,
   VIOLATIONS,
 } from './inspector.ts';
+export { Pop3Inspector } from './pop3/pop3-inspector.ts';
+export { withheldNotice } from './pop3/withheld-notice.ts';
