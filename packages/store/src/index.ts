@@ -1,4 +1,12 @@
+export type { Alarm, AlarmChange } from './alarm.ts';
 export type { OnStateChange, StoreState } from './availability.ts';
+export {
+  type Detection,
+  type DetectionLimits,
+  type DetectionPage,
+  MAX_DETECTIONS_PER_CALL,
+  MAX_PAGE_DETECTIONS,
+} from './detection.ts';
 export type { DeviceRecord, DeviceSighting } from './device-record.ts';
 export { openStore, type StoreComponents, type StoreSpec } from './open-store.ts';
 export {

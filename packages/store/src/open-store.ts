@@ -1,5 +1,6 @@
 import type { OnStateChange } from './availability.ts';
 import { Backoff } from './backoff.ts';
+import type { DetectionLimits } from './detection.ts';
 import { createRedisClient, type RedisTls } from './redis-client.ts';
 import { RedisConnection } from './redis-connection.ts';
 import { checkSite, RedisStore } from './redis-store.ts';
@@ -14,6 +15,8 @@ const RECONNECT = { firstMs: 50, maxMs: 5000 } as const;
 
 export interface StoreComponents {
   readonly onStateChange?: OnStateChange | undefined;
+  /** Milliseconds since 1970. */
+  readonly clock?: { now(): number } | undefined;
 }
 
 /** Which store, whose, and how to prove ourselves to it. */
@@ -29,6 +32,8 @@ export interface StoreSpec {
   readonly tls?: RedisTls | undefined;
   /** Longest time an operation takes, in milliseconds. */
   readonly operationTimeoutMs?: number | undefined;
+  /** Instead of the usual ones. */
+  readonly detectionLimits?: DetectionLimits | undefined;
 }
 
 /**
@@ -40,7 +45,8 @@ export async function openStore(components: StoreComponents, spec: StoreSpec): P
   if (!Number.isInteger(operationTimeoutMs) || operationTimeoutMs < 1)
     throw new StoreError('INVALID', 'operationTimeoutMs is a whole number of milliseconds above 0');
   const address = parseStoreUrl(spec.url);
-  if (address.kind === 'sqlite') return SqliteStore.open(components, { path: address.path, operationTimeoutMs });
+  const { detectionLimits } = spec;
+  if (address.kind === 'sqlite') return SqliteStore.open(components, { path: address.path, operationTimeoutMs, detectionLimits });
   return openRedis(components, spec, address, operationTimeoutMs);
 }
 
@@ -65,7 +71,7 @@ async function openRedis(
     },
   );
   const connection = new RedisConnection({ client, backoff, ...components }, { operationTimeoutMs });
-  const store = new RedisStore({ connection }, { site });
+  const store = new RedisStore({ connection, clock: components.clock }, { site, detectionLimits: spec.detectionLimits });
   await connection.firstOutcome();
   return store;
 }

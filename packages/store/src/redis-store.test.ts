@@ -2,7 +2,8 @@ import { Redis } from 'ioredis';
 import RedisMock from 'ioredis-mock';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { describeStore } from '../test/compliance.ts';
-import { aDevice, macNumber } from '../test/records.ts';
+import { aDetection, aDevice, macNumber } from '../test/records.ts';
+import type { OpenInit } from '../test/store-under-test.ts';
 import { RedisServer } from '../test/redis-server.ts';
 import { openStore } from './open-store.ts';
 import { RedisConnection } from './redis-connection.ts';
@@ -23,13 +24,13 @@ afterAll(async () => {
   await server.stop();
 });
 
-const open = (site = 'tokyo-1'): Promise<Store> =>
-  openStore({}, { url: server.url, site, operationTimeoutMs: OPERATION_TIMEOUT_MS });
+const open = (site = 'tokyo-1', { clock, detectionLimits }: OpenInit = {}): Promise<Store> =>
+  openStore({ clock }, { url: server.url, site, operationTimeoutMs: OPERATION_TIMEOUT_MS, detectionLimits });
 
 describeStore(
   'RedisStore over a real redis-server',
   async () => ({
-    open: () => open(),
+    open: (init) => open('tokyo-1', init),
     wipe: async () => {
       await raw.flushall();
     },
@@ -45,11 +46,11 @@ describeStore(
   async () => {
     const wiper = new RedisMock();
     return {
-      open: async () => {
+      open: async ({ clock, detectionLimits } = {}) => {
         const client = new RedisMock();
         const connection = new RedisConnection({ client }, { operationTimeoutMs: OPERATION_TIMEOUT_MS });
         await connection.firstOutcome();
-        return new RedisStore({ connection }, { site: 'tokyo-1' });
+        return new RedisStore({ connection, clock }, { site: 'tokyo-1', detectionLimits });
       },
       wipe: async () => {
         await wiper.flushall();
@@ -70,6 +71,10 @@ describe('keys', () => {
     await tokyo.putDevice(aDevice(MAC));
     await tokyo.setOverride('relay-1', { drain: true, weight: null, by: 'ann', at: 1 });
     await tokyo.putRevocations({ number: 1, pem: 'x', fetchedAt: 1 });
+    await tokyo.recordDetections([aDetection('a')]);
+    await tokyo.putAlarm('a', { expected: 0, body: 'x' });
+    expect((await osaka.detectionsAfter(null, 1)).detections).toEqual([]);
+    expect(await osaka.alarms()).toEqual(new Map());
     expect(await osaka.getDevice(MAC)).toBeNull();
     expect(await osaka.getRevocations()).toBeNull();
     expect(await osaka.overridesSnapshot()).toMatchObject({ epoch: null, changes: 0 });
@@ -81,6 +86,63 @@ describe('keys', () => {
   it('need a site that is a name', async () => {
     for (const site of ['', 'a}b', 'A', '-a', 'x'.repeat(64)])
       await expect(open(site)).rejects.toMatchObject({ code: 'INVALID' });
+  });
+});
+
+describe('detections', () => {
+  beforeEach(() => raw.flushall());
+  const log = 'sekisho:{tokyo-1}:detections';
+  const index = 'sekisho:{tokyo-1}:detection-index';
+
+  it('begin anew after FLUSHALL, also for a cursor of before', async () => {
+    // A clock that was ahead: the numbers of before are above those that come.
+    const ahead = await open('tokyo-1', { clock: { now: () => Date.now() + 60_000 } });
+    await ahead.recordDetections(['a', 'b', 'c'].map((key) => aDetection(key)));
+    const { cursor } = await ahead.detectionsAfter(null, 3);
+    await raw.flushall();
+    const store = await open();
+    const empty = await store.detectionsAfter(cursor, 10);
+    expect(empty.detections).toEqual([]);
+    expect(await store.recordDetections([aDetection('a'), aDetection('d')])).toBe(2);
+    for (const before of [cursor, empty.cursor, null])
+      expect((await store.detectionsAfter(before, 10)).detections.map(({ key }) => key)).toEqual(['a', 'd']);
+    await Promise.all([ahead.close(), store.close()]);
+  });
+
+  it.each([
+    ['the log', log],
+    ['the index', index],
+  ])('begin anew when Redis has evicted %s', async (_, evicted) => {
+    const store = await open();
+    await store.recordDetections([aDetection('a'), aDetection('b')]);
+    const { cursor } = await store.detectionsAfter(null, 2);
+    await raw.del(evicted);
+    expect((await store.detectionsAfter(cursor, 10)).detections).toEqual([]);
+    expect(await store.recordDetections([aDetection('b'), aDetection('c')])).toBe(2);
+    expect((await store.detectionsAfter(cursor, 10)).detections.map(({ key }) => key)).toEqual(['b', 'c']);
+    await store.close();
+  });
+
+  it('are CORRUPT when their keys are of another type, and so are alarms', async () => {
+    const store = await open();
+    await raw.set(log, 'x');
+    await raw.set(index, 'x');
+    await raw.hset('sekisho:{tokyo-1}:alarms', ':a', 'loud');
+    const corrupt = { name: 'StoreError', code: 'CORRUPT' };
+    await expect(store.recordDetections([aDetection('a')])).rejects.toMatchObject(corrupt);
+    await expect(store.detectionsAfter(null, 1)).rejects.toMatchObject(corrupt);
+    await expect(store.alarms()).rejects.toMatchObject(corrupt);
+    await store.close();
+  });
+
+  it('that cannot be read hide no others', async () => {
+    const store = await open();
+    await store.recordDetections([aDetection('a')]);
+    await raw.zadd(log, 0, '9000000000000000:x:{', 0, `9000000000000001:y:${JSON.stringify({ ...aDetection('y'), source: 'other' })}`);
+    const page = await store.detectionsAfter(null, 10);
+    expect(page).toMatchObject({ detections: [aDetection('a')], unreadable: 2 });
+    expect(await store.detectionsAfter(page.cursor, 10)).toEqual({ detections: [], unreadable: 0, cursor: page.cursor });
+    await store.close();
   });
 });
 

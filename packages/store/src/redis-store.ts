@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
+import type { Alarm, AlarmChange } from './alarm.ts';
+import { DEFAULT_DETECTION_LIMITS, type Detection, type DetectionLimits, type DetectionPage } from './detection.ts';
 import {
   checkMac,
   checkSighting,
@@ -21,7 +23,9 @@ import {
   type OverridesSnapshot,
 } from './override.ts';
 import { checkPage } from './page-request.ts';
+import { RedisAlarms } from './redis-alarms.ts';
 import type { RedisConnection } from './redis-connection.ts';
+import { RedisDetections } from './redis-detections.ts';
 import { fromRedisError } from './redis-error.ts';
 import { readChanges, readTable, registerText } from './redis-register.ts';
 import {
@@ -51,12 +55,24 @@ export function checkSite(site: string): string {
 export class RedisStore implements Store {
   readonly #connection: RedisConnection;
   readonly #prefix: string;
+  readonly #detections: RedisDetections;
+  readonly #alarms: RedisAlarms;
 
-  /** Throws StoreError INVALID for a site that is not a DNS label. */
-  constructor(components: { readonly connection: RedisConnection }, init: { readonly site: string }) {
-    this.#connection = components.connection;
+  /**
+   * Throws StoreError INVALID for a site that is not a DNS label.
+   * @param components clock: milliseconds since 1970
+   */
+  constructor(
+    components: { readonly connection: RedisConnection; readonly clock?: { now(): number } | undefined },
+    init: { readonly site: string; readonly detectionLimits?: DetectionLimits | undefined },
+  ) {
+    const { connection, clock = Date } = components;
+    this.#connection = connection;
     // The braces keep the keys of a site together, as a script needs it (Redis cluster specification, hash tags).
     this.#prefix = `sekisho:{${checkSite(init.site)}}:`;
+    const limits = init.detectionLimits ?? DEFAULT_DETECTION_LIMITS;
+    this.#detections = new RedisDetections({ connection, clock }, { prefix: this.#prefix, limits });
+    this.#alarms = new RedisAlarms({ connection }, { prefix: this.#prefix });
   }
 
   async putDevice(record: DeviceRecord): Promise<void> {
@@ -162,6 +178,22 @@ export class RedisStore implements Store {
     const stored = await this.#connection.run((client) => client.hgetall(this.#key('revocations')));
     if (Object.keys(stored).length === 0) return null;
     return decodeRevocations({ ...stored, fetchedAt: Number(stored['fetchedAt']) });
+  }
+
+  recordDetections(list: readonly Detection[]): Promise<number> {
+    return this.#detections.record(list);
+  }
+
+  detectionsAfter(cursor: string | null, limit: number): Promise<DetectionPage> {
+    return this.#detections.after(cursor, limit);
+  }
+
+  alarms(): Promise<ReadonlyMap<string, Alarm>> {
+    return this.#alarms.all();
+  }
+
+  putAlarm(name: string, change: AlarmChange): Promise<boolean> {
+    return this.#alarms.put(name, change);
   }
 
   async ping(): Promise<void> {

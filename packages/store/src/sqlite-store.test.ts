@@ -6,7 +6,8 @@ import { DatabaseSync } from 'node:sqlite';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { describeStore } from '../test/compliance.ts';
-import { aDevice, macNumber } from '../test/records.ts';
+import { aDetection, aDevice, macNumber } from '../test/records.ts';
+import type { OpenInit } from '../test/store-under-test.ts';
 import { SqliteStore } from './sqlite-store.ts';
 import type { Store } from './store.ts';
 
@@ -26,10 +27,10 @@ afterEach(async () => {
   for (const store of opened.splice(0)) await store.close();
 });
 
-async function open(path: string, init: { operationTimeoutMs?: number; states?: string[] } = {}): Promise<SqliteStore> {
+async function open(path: string, init: OpenInit & { operationTimeoutMs?: number; states?: string[] } = {}): Promise<SqliteStore> {
   const store = await SqliteStore.open(
-    { onStateChange: (state) => init.states?.push(state) },
-    { path, operationTimeoutMs: init.operationTimeoutMs ?? OPERATION_TIMEOUT_MS },
+    { onStateChange: (state) => init.states?.push(state), clock: init.clock },
+    { path, operationTimeoutMs: init.operationTimeoutMs ?? OPERATION_TIMEOUT_MS, detectionLimits: init.detectionLimits },
   );
   opened.push(store);
   return store;
@@ -50,10 +51,13 @@ describeStore(
     const path = newPath();
     await (await open(path)).close();
     return {
-      open: () => open(path),
+      open: (init) => open(path, init),
       wipe: async () =>
         withRaw(path, (raw) =>
-          raw.exec('DELETE FROM device; DELETE FROM override; DELETE FROM revocations; UPDATE meta SET changes = 0'),
+          raw.exec(
+            'DELETE FROM device; DELETE FROM override; DELETE FROM revocations; DELETE FROM detection; DELETE FROM alarm;' +
+              'UPDATE meta SET changes = 0',
+          ),
         ),
       damage: async (mac) => withRaw(path, (raw) => void raw.prepare(`UPDATE device SET body = '{' WHERE mac = ?`).run(mac)),
     };
@@ -86,6 +90,52 @@ describe('a file', () => {
   it('has another epoch than every other file', async () => {
     const [a, b] = [await open(newPath()), await open(newPath())];
     expect(await a.revision()).not.toBe(await b.revision());
+  });
+});
+
+describe('a file of version 1', () => {
+  /** As the first release made it. */
+  const VERSION_1 = `
+    CREATE TABLE meta (id INTEGER PRIMARY KEY CHECK (id = 1), epoch TEXT NOT NULL, changes INTEGER NOT NULL) STRICT;
+    CREATE TABLE device (mac TEXT PRIMARY KEY, body TEXT NOT NULL, seen_at INTEGER, seen_from TEXT)
+      STRICT, WITHOUT ROWID;
+    CREATE TABLE override (relay TEXT PRIMARY KEY, kind TEXT NOT NULL, at INTEGER NOT NULL, body TEXT NOT NULL)
+      STRICT, WITHOUT ROWID;
+    CREATE TABLE revocations (id INTEGER PRIMARY KEY CHECK (id = 1), number TEXT NOT NULL, pem TEXT NOT NULL,
+      fetched_at INTEGER NOT NULL) STRICT;
+    INSERT INTO meta VALUES (1, '6f1c2f2e-0f5a-4b7e-9d55-000000000001', 7);
+    INSERT INTO override VALUES ('relay-1', 'set', 5, '{"drain":true,"weight":2,"by":"ann"}');
+    PRAGMA application_id = 0x73656b69; PRAGMA user_version = 1; PRAGMA journal_mode = WAL`;
+
+  it('is upgraded where it is, by whoever of many comes first, and keeps what it has', async () => {
+    const path = newPath();
+    withRaw(path, (raw) => raw.exec(VERSION_1));
+    const module = new URL('./sqlite-store.ts', import.meta.url).href;
+    const detection = JSON.stringify(aDetection('child'));
+    const script = `
+      import { SqliteStore } from ${JSON.stringify(module)};
+      const store = await SqliteStore.open({}, { path: process.argv[1], operationTimeoutMs: 15000 });
+      const recorded = await store.recordDetections([${detection}]);
+      await store.close();
+      process.stdout.write(String(recorded));`;
+    const child = async (): Promise<number> =>
+      Number((await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script, path])).stdout);
+    // One that was open before, as an older process has it.
+    const raw = new DatabaseSync(path, { timeout: OPERATION_TIMEOUT_MS });
+    const read = raw.prepare('SELECT changes FROM meta');
+    expect(read.get()).toEqual({ changes: 7 });
+    const [first, second, ...stores] = await Promise.all([child(), child(), ...Array.from({ length: 4 }, () => open(path))]);
+    expect(first + second).toBe(1);
+    for (const store of stores) {
+      expect(await store.revision()).toBe('6f1c2f2e-0f5a-4b7e-9d55-000000000001.7');
+      expect((await store.detectionsAfter(null, 5)).detections).toEqual([aDetection('child')]);
+    }
+    expect((await stores[0]?.overrides())?.get('relay-1')).toEqual({ drain: true, weight: 2, by: 'ann', at: 5 });
+    expect(await stores[0]?.putAlarm('a', { expected: 0, body: 'x' })).toBe(true);
+    raw.exec('UPDATE meta SET changes = changes + 1');
+    expect(read.get()).toEqual({ changes: 8 });
+    raw.close();
+    expect(await stores[0]?.revision()).toContain('.8');
   });
 });
 
@@ -161,8 +211,8 @@ describe('what cannot be used', () => {
     await expect(open(foreign)).rejects.toMatchObject({ code: 'INCOMPATIBLE' });
     const newer = newPath();
     await (await open(newer)).close();
-    withRaw(newer, (raw) => raw.exec('PRAGMA user_version = 2'));
-    await expect(open(newer)).rejects.toMatchObject({ code: 'INCOMPATIBLE', message: expect.stringContaining('2') });
+    withRaw(newer, (raw) => raw.exec('PRAGMA user_version = 3'));
+    await expect(open(newer)).rejects.toMatchObject({ code: 'INCOMPATIBLE', message: expect.stringContaining('3') });
   });
 
   it('is refused when it cannot be created or opened', async () => {

@@ -1,3 +1,5 @@
+import type { Alarm, AlarmChange } from './alarm.ts';
+import { DEFAULT_DETECTION_LIMITS, type Detection, type DetectionLimits, type DetectionPage } from './detection.ts';
 import {
   checkMac,
   checkSighting,
@@ -23,7 +25,9 @@ import {
 } from './override.ts';
 import { checkPage } from './page-request.ts';
 import { decodeRevocations, encodeRevocations, type Revocations, type RevocationsInput } from './revocations.ts';
+import { SqliteAlarms } from './sqlite-alarms.ts';
 import { SqliteDatabase, type SqliteDatabaseComponents, type SqliteDatabaseInit } from './sqlite-database.ts';
+import { SqliteDetections } from './sqlite-detections.ts';
 import { StoreError } from './store-error.ts';
 import type { DevicePage, DevicePageRequest, Store } from './store.ts';
 
@@ -36,14 +40,26 @@ const MAKE_ROOM = `DELETE FROM override WHERE relay =
 /** The store of a site on one server: a file that several processes of that server open at once. */
 export class SqliteStore implements Store {
   readonly #database: SqliteDatabase;
+  readonly #detections: SqliteDetections;
+  readonly #alarms: SqliteAlarms;
 
-  constructor(components: { readonly database: SqliteDatabase }) {
-    this.#database = components.database;
+  /** @param components clock: milliseconds since 1970 */
+  constructor(
+    components: { readonly database: SqliteDatabase; readonly clock?: { now(): number } | undefined },
+    init: { readonly detectionLimits?: DetectionLimits | undefined } = {},
+  ) {
+    const { database, clock = Date } = components;
+    this.#database = database;
+    this.#detections = new SqliteDetections({ database, clock }, init.detectionLimits ?? DEFAULT_DETECTION_LIMITS);
+    this.#alarms = new SqliteAlarms({ database });
   }
 
   /** Opens or creates the file. Throws StoreError DENIED, CORRUPT, INCOMPATIBLE or UNAVAILABLE. */
-  static async open(components: SqliteDatabaseComponents, init: SqliteDatabaseInit): Promise<SqliteStore> {
-    return new SqliteStore({ database: await SqliteDatabase.open(components, init) });
+  static async open(
+    components: SqliteDatabaseComponents & { readonly clock?: { now(): number } | undefined },
+    init: SqliteDatabaseInit & { readonly detectionLimits?: DetectionLimits | undefined },
+  ): Promise<SqliteStore> {
+    return new SqliteStore({ database: await SqliteDatabase.open(components, init), clock: components.clock }, init);
   }
 
   async putDevice(record: DeviceRecord): Promise<void> {
@@ -160,6 +176,22 @@ export class SqliteStore implements Store {
       this.#database.row('SELECT number, pem, fetched_at AS fetchedAt FROM revocations'),
     );
     return row === undefined ? null : decodeRevocations(row);
+  }
+
+  recordDetections(list: readonly Detection[]): Promise<number> {
+    return this.#detections.record(list);
+  }
+
+  detectionsAfter(cursor: string | null, limit: number): Promise<DetectionPage> {
+    return this.#detections.after(cursor, limit, () => this.#meta().epoch);
+  }
+
+  alarms(): Promise<ReadonlyMap<string, Alarm>> {
+    return this.#alarms.all();
+  }
+
+  putAlarm(name: string, change: AlarmChange): Promise<boolean> {
+    return this.#alarms.put(name, change);
   }
 
   async ping(): Promise<void> {

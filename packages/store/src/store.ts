@@ -1,3 +1,5 @@
+import type { Alarm, AlarmChange } from './alarm.ts';
+import type { Detection, DetectionPage } from './detection.ts';
 import type { DeviceRecord, DeviceSighting } from './device-record.ts';
 import type { Override, OverrideClearing, OverrideRegister, OverridesSnapshot } from './override.ts';
 import type { Revocations, RevocationsInput } from './revocations.ts';
@@ -55,6 +57,22 @@ export interface Store {
   /** Keeps the list if its number is higher than that of the stored one; else changes nothing and returns false. */
   putRevocations(list: RevocationsInput): Promise<boolean>;
   getRevocations(): Promise<Revocations | null>;
+
+  /**
+   * Records what was found, at most MAX_DETECTIONS_PER_CALL at once. A key that is there already changes nothing, so that
+   * several servers may record the same. Returns how many were new. Does not change the revision.
+   */
+  recordDetections(list: readonly Detection[]): Promise<number>;
+  /**
+   * The next detections (at most `limit`, 1 to MAX_PAGE_DETECTIONS) in the order of arrival. Null, and a cursor from
+   * before the store lost its data, begin with the oldest that is kept.
+   */
+  detectionsAfter(cursor: string | null, limit: number): Promise<DetectionPage>;
+
+  /** All alarms by name. */
+  alarms(): Promise<ReadonlyMap<string, Alarm>>;
+  /** Writes an alarm, or with a null body deletes it, if its version is still the expected one; else returns false. */
+  putAlarm(name: string, change: AlarmChange): Promise<boolean>;
 
   ping(): Promise<void>;
   /** Ends the store; operations under way and later ones fail with CLOSED. May be called twice. */

@@ -3,6 +3,8 @@ import type { DeviceRecord } from '../src/device-record.ts';
 import { MAX_OVERRIDES, MAX_WEIGHT, type OverrideRegister } from '../src/override.ts';
 import { MAX_REVOCATIONS_CHARS } from '../src/revocations.ts';
 import { MAX_PAGE_DEVICES, type Store } from '../src/store.ts';
+import { describeAlarms } from './compliance-alarms.ts';
+import { describeDetections } from './compliance-detections.ts';
 import { describeModel } from './compliance-model.ts';
 import { aDevice, macNumber } from './records.ts';
 import type { Handles, StoreUnderTest } from './store-under-test.ts';
@@ -36,6 +38,8 @@ export function describeStore(name: string, setUp: () => Promise<StoreUnderTest>
     describeOverrides(handles);
     describeRestoring(handles);
     describeRevocations(handles);
+    describeDetections(handles, () => underTest);
+    describeAlarms(handles);
     describeLifecycle(handles);
     describeModel(handles, () => underTest, propertyRuns);
   });

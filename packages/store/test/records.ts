@@ -1,3 +1,4 @@
+import type { Detection } from '../src/detection.ts';
 import type { DeviceRecord } from '../src/device-record.ts';
 
 /** A device like a site has them; `fields` replace its own. */
@@ -16,6 +17,23 @@ export function aDevice(mac: string, fields: Partial<DeviceRecord> = {}): Device
     updatedAt: 1_700_000_000_000,
     lastSeenAt: null,
     lastSeenFrom: null,
+    ...fields,
+  };
+}
+
+/** A detection of a relay; `fields` replace its own. */
+export function aDetection(key: string, fields: Partial<Detection> = {}): Detection {
+  return {
+    key,
+    at: 1_700_000_000_000,
+    source: 'relay',
+    reporter: 's1',
+    mac: '02:00:5e:10:00:01',
+    signature: 'Win.Test.EICAR_HDB-1',
+    protocol: 'smtp',
+    client: '10.1.2.3:50000',
+    destination: 'mail.example.com:587',
+    contact: null,
     ...fields,
   };
 }
