@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { decodeFields } from './fields.ts';
 import { chooseVersion, encodeFrame, FrameReader } from './frames.ts';
 import { MESSAGES, type MessageName } from './messages.ts';
 import { SAMPLE_MESSAGES } from './samples.ts';
@@ -82,6 +83,26 @@ test('a frame that would be over its limit is not made', () => {
   expect(codeOf(() => encodeFrame({ ...SAMPLE_MESSAGES.lease, relays }))).toBe('none');
   expect(codeOf(() => encodeFrame({ ...SAMPLE_MESSAGES.pong, report: undefined }))).toBe('none');
   expect(codeOf(() => encodeFrame({ ...SAMPLE_MESSAGES.connect, host: 'h'.repeat(254) }))).toBe('TOO_LONG');
+});
+
+test('what managers and relays have said since inspection came: told, and skipped by who does not know it', () => {
+  const inspection = { clean: 1, infected: 2, unscannable: 3, uninspected: 2 ** 53 - 1, scanners: 2, scannersUp: 1, why: 'x'.repeat(255) };
+  const { report } = SAMPLE_MESSAGES.pong;
+  if (report === undefined) throw new Error('the sample has no report');
+  const pong = { ...SAMPLE_MESSAGES.pong, report: { ...report, unable: 'y'.repeat(255), inspection } };
+  const hello = { ...SAMPLE_MESSAGES.hello, detections: 1 };
+  const frames = [encodeFrame<'pong'>(pong), encodeFrame<'hello'>(hello)];
+  expect(new FrameReader(['pong', 'hello']).push(Buffer.concat(frames))).toEqual([pong, hello]);
+  // What they add stands at the end, under tags that did not exist: those who come from before skip them.
+  const { detections: _detections, ...fields } = MESSAGES.hello.fields;
+  const { type: _type, ...before } = SAMPLE_MESSAGES.hello;
+  expect(decodeFields(fields, encodeFrame<'hello'>(hello).subarray(3))).toEqual(before);
+});
+
+test('the largest detection fits into its frame', () => {
+  const detection = { ...SAMPLE_MESSAGES.detection, key: 'k'.repeat(64), signature: 's'.repeat(128), client: 'c'.repeat(64), destination: 'd'.repeat(260) };
+  expect(new FrameReader(['detection']).push(encodeFrame(detection))).toEqual([detection]);
+  expect(codeOf(() => encodeFrame({ ...detection, signature: 's'.repeat(129) }))).toBe('TOO_LONG');
 });
 
 test('pushOne takes one frame and leaves what is behind it', () => {

@@ -11,14 +11,18 @@ export const DATA_ALPN = 'sekisho-data/1';
 
 /** More relays than this do not fit in a lease; a larger site is two sites. */
 export const MAX_RELAYS = 32;
-const MAX_NAME_BYTES = 64;
+export const MAX_NAME_BYTES = 64;
 /** RFC 1035: 253 characters of text; an IPv6 address with a zone is shorter. */
 export const MAX_HOST_BYTES = 253;
-const MAX_TEXT_BYTES = 255;
+export const MAX_TEXT_BYTES = 255;
 export const MAX_TICKET_BYTES = 3072;
 /** A device's certificate in DER; the operator's have about 500 bytes. */
 export const MAX_CERTIFICATE_BYTES = 4096;
 export const SESSION_ID_BYTES = 16;
+/** What a scanner calls a virus. */
+export const MAX_SIGNATURE_BYTES = 128;
+/** A host, brackets, and a port. */
+export const MAX_DESTINATION_BYTES = 260;
 
 const u8 = (tag: number) => ({ tag, kind: 'u8' }) as const;
 const u16 = (tag: number) => ({ tag, kind: 'u16' }) as const;
@@ -36,6 +40,17 @@ const RELAY_FIELDS = {
   port: u16(3),
 } as const satisfies Fields;
 
+/** What a relay's inspection has done since the relay was started, and how many of its scanners it can use. */
+const INSPECTION_FIELDS = {
+  clean: u64(1),
+  infected: u64(2),
+  unscannable: u64(3),
+  uninspected: u64(4),
+  scanners: u32(5),
+  scannersUp: u32(6),
+  why: optional(text(7, MAX_TEXT_BYTES)),
+} as const satisfies Fields;
+
 /** A relay's own report of its load; fractions are in thousandths. */
 const REPORT_FIELDS = {
   loadPerCoreMilli: u32(1),
@@ -48,6 +63,7 @@ const REPORT_FIELDS = {
   bytesPerSecondLimit: u64(8),
   draining: u8(9),
   unable: optional(text(10, MAX_TEXT_BYTES)),
+  inspection: { tag: 11, kind: 'record', fields: INSPECTION_FIELDS, optional: true },
 } as const satisfies Fields;
 
 const spec = <const T extends number, const S extends Fields>(type: T, maxBytes: number, fields: S) => ({
@@ -65,6 +81,7 @@ export const MESSAGES = {
     relay: optional(text(5)),
     avoid: names(6, MAX_RELAYS),
     direct: optional(u8(7)),
+    detections: optional(u8(8)),
   }),
   welcome: spec(0x02, 512, {
     id: u32(1),
@@ -118,6 +135,18 @@ export const MESSAGES = {
     ticket: bytes(2, 65, MAX_TICKET_BYTES),
     ttlMs: u32(3),
   }),
+  detection: spec(0x0a, 1024, {
+    id: u32(1),
+    key: text(2),
+    at: u64(3),
+    mac: bytes(4, 6, 6),
+    signature: text(5, MAX_SIGNATURE_BYTES),
+    protocol: u8(6),
+    client: text(7),
+    destination: text(8, MAX_DESTINATION_BYTES),
+    session: bytes(9, SESSION_ID_BYTES, SESSION_ID_BYTES),
+  }),
+  noted: spec(0x0b, 64, { id: u32(1) }),
   ticket: spec(0x20, 4096, {
     versions: bytes(1, 1, 16),
     software: text(2),
@@ -150,6 +179,7 @@ export type Message<N extends MessageName = MessageName> = {
 
 export type RelayAddress = RecordOf<typeof RELAY_FIELDS>;
 export type RelayReport = RecordOf<typeof REPORT_FIELDS>;
+export type RelayInspection = RecordOf<typeof INSPECTION_FIELDS>;
 
 /** The mail protocols of a session, by their number in a CONNECT preamble. */
 export const MAIL_PROTOCOLS = ['smtp', 'smtps', 'pop3', 'pop3s', 'imap', 'imaps'] as const;
