@@ -1,3 +1,4 @@
+export { DotUnstuffer } from './dot-unstuffer.ts';
 export {
   type Disposition,
   type Inspector,
@@ -10,3 +11,4 @@ export {
 } from './inspector.ts';
 export { Pop3Inspector } from './pop3/pop3-inspector.ts';
 export { withheldNotice } from './pop3/withheld-notice.ts';
+export { SmtpInspector } from './smtp/smtp-inspector.ts';

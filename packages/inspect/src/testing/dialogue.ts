@@ -1,4 +1,4 @@
-import { expect } from 'vitest';
+import { deepEqual } from 'node:assert/strict';
 import type { Disposition, Inspector, InspectorSink } from '../inspector.ts';
 import { Conversation, type Side } from './conversation.ts';
 
@@ -43,10 +43,10 @@ class Dialogue {
 
   step(line: string): void {
     const { who = '', arrow = '', text = '' } = LINE.exec(line)?.groups ?? {};
-    if (who === 'state') return expect(this.conversation.inspector.state, line).toBe(text);
+    if (who === 'state') return deepEqual({ line, state: this.conversation.inspector.state }, { line, state: text });
     if (who === '*') return this.#expectEvent(text, line);
     if (who === 'm') return this.#expectBytes('message', wire(arrow, text), line);
-    if (arrow === 'waits') return expect(this.conversation.waiting(sideOf(who)), line).toBe(Number(text));
+    if (arrow === 'waits') return this.#expectWaiting(sideOf(who), Number(text), line);
     if (arrow === '<-' || arrow === '<~') return this.#expectBytes(sideOf(who), wire(arrow, text), line);
     this.expectNothingMore(line);
     if (who === '!') return this.#act(text);
@@ -59,23 +59,27 @@ class Dialogue {
   expectNothingMore(before: string): void {
     const { heard } = this.conversation;
     const unsaid = {
-      client: heard.client.latin1Slice(this.#read.client),
-      server: heard.server.latin1Slice(this.#read.server),
+      client: heard.client.toString('latin1', this.#read.client),
+      server: heard.server.toString('latin1', this.#read.server),
       events: heard.events.slice(this.#read.events),
     };
-    expect(unsaid, `unsaid before: ${before}`).toEqual({ client: '', server: '', events: [] });
+    deepEqual({ before, ...unsaid }, { before, client: '', server: '', events: [] });
   }
 
   #expectBytes(stream: 'client' | 'server' | 'message', expected: Buffer, line: string): void {
     const start = this.#read[stream];
-    const heard = this.conversation.heard[stream].latin1Slice(start, start + expected.length);
-    expect(heard, line).toBe(expected.latin1Slice());
+    const heard = this.conversation.heard[stream].toString('latin1', start, start + expected.length);
+    deepEqual({ line, heard }, { line, heard: expected.toString('latin1') });
     this.#read[stream] += expected.length;
   }
 
   #expectEvent(expected: string, line: string): void {
-    expect(this.conversation.heard.events[this.#read.events], line).toBe(expected);
+    deepEqual({ line, event: this.conversation.heard.events[this.#read.events] }, { line, event: expected });
     this.#read.events += 1;
+  }
+
+  #expectWaiting(side: Side, expected: number, line: string): void {
+    deepEqual({ line, waiting: this.conversation.waiting(side) }, { line, waiting: expected });
   }
 
   #act(text: string): void {
