@@ -2,7 +2,7 @@
 export const MAX_ANSWER_CHARACTERS = 200;
 
 /** RFC 3206: the fault is of the system; try later, or do not. */
-export type Persistence = 'SYS/TEMP' | 'SYS/PERM';
+type Persistence = 'SYS/TEMP' | 'SYS/PERM';
 
 /** The lines that we say in the server's place. */
 export class Answers {

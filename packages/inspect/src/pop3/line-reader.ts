@@ -11,7 +11,7 @@ export interface LineRead {
   readonly next: number;
   /** A whole line with its CRLF; undefined: its end has not come yet. */
   readonly line?: Buffer;
-  readonly fault?: LineFault;
+  readonly fault?: LineFault | undefined;
 }
 
 /**

@@ -4,6 +4,7 @@ import { CapabilitiesReply } from './capabilities.ts';
 import { type CommandFault, parseCommand, type Pop3Command } from './command.ts';
 import { HeldMessage } from './held-message.ts';
 import { LineReader } from './line-reader.ts';
+import { readList } from './list-reply.ts';
 import { MessageEnd } from './message-end.ts';
 import { type Awaited, OutstandingCommands } from './outstanding-commands.ts';
 import { WithheldMessages } from './withheld-messages.ts';
@@ -251,33 +252,13 @@ export class Pop3Inspector implements Inspector {
     return at + length;
   }
 
-  /** Passes whole lines on, as many at once as there are. */
   #takeList(bytes: Buffer, at: number): number {
-    let passed = at;
-    let next = at;
-    while (this.#state === 'list' && next < bytes.length) {
-      const before = next;
-      const read = this.#replyLines.read(bytes, before, MAX_REPLY_LINE_BYTES);
-      next = read.next;
-      if (read.line === undefined) {
-        this.#pass(bytes, passed, before);
-        if (read.fault !== undefined) this.#violate(read.fault, 'server', 'in a list');
-        return next;
-      }
-      if (read.line.length > next - before) {
-        // It began in an earlier piece.
-        this.#sink.toClient(read.line);
-        passed = next;
-      }
-      if (read.line.equals(FINAL_DOT)) this.#state = 'reply';
-    }
-    this.#pass(bytes, passed, next);
-    if (this.#state === 'reply') this.#nextReply();
+    const onLines = (lines: Buffer): void => this.#sink.toClient(lines);
+    const init = { bytes, at, maxLineBytes: MAX_REPLY_LINE_BYTES };
+    const { next, isEnd, fault } = readList({ lines: this.#replyLines, onLines }, init);
+    if (fault !== undefined) this.#violate(fault, 'server', 'in a list');
+    if (isEnd) this.#nextReply();
     return next;
-  }
-
-  #pass(bytes: Buffer, from: number, to: number): void {
-    if (to > from) this.#sink.toClient(bytes.subarray(from, to));
   }
 
   #takeReplyLine(bytes: Buffer, at: number): number {
