@@ -62,6 +62,8 @@ export class RelayLink {
   #signalling: MuxStream | undefined;
   #ticket: Buffer;
   #isAdmitted = false;
+  /** What the relay takes of this device at once; not known before it has admitted us. */
+  #maxSessions = Number.POSITIVE_INFINITY;
   #refused: { readonly code: RefusalCode; readonly retryAfterMs: number } | undefined;
   #admitTimer: NodeJS.Timeout | undefined;
   #sessions = 0;
@@ -110,6 +112,8 @@ export class RelayLink {
    */
   open(): MuxStream {
     if (this.#mux === undefined) throw new MuxError('MUX_CLOSED', 'the link is not open');
+    // Its no would be DEVICE_FULL, which sends the client away: another relay may have room.
+    if (this.#sessions >= this.#maxSessions) throw new MuxError('TOO_MANY_STREAMS', `the relay takes ${this.#maxSessions} sessions`);
     const stream = this.#mux.open();
     this.#sessions += 1;
     return stream;
@@ -211,7 +215,7 @@ export class RelayLink {
     stream.consumed(chunk.length);
     try {
       for (const message of this.#reader.push(chunk)) {
-        if (message.type === 'admit') this.#onAdmit();
+        if (message.type === 'admit') this.#onAdmit(message);
         else {
           this.#refused = { code: refusalCode(message.code), retryAfterMs: message.retryAfterMs ?? 0 };
           return this.#onRefused(mux, new ChannelError('CLOSED', `the relay refused us: ${this.#refused.code}`));
@@ -223,8 +227,9 @@ export class RelayLink {
     }
   }
 
-  #onAdmit(): void {
+  #onAdmit({ maxSessions }: Message<'admit'>): void {
     clearTimeout(this.#admitTimer);
+    this.#maxSessions = maxSessions;
     if (this.#isAdmitted) return;
     this.#isAdmitted = true;
     this.#handler.onAdmitted();

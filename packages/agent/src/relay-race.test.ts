@@ -51,6 +51,67 @@ test('a no that another relay may not overrule ends the race', () => {
   expect(race.verdict).toEqual({ kind: 'refused', code: 'DESTINATION_PORT' });
 });
 
+const unreached = ['DNS_FAILED', 'DNS_NOT_FOUND', 'CONNECT_TIMEOUT', 'CONNECT_REFUSED', 'CONNECT_UNREACHABLE'] as const;
+
+test.each(unreached)('%s of the only relay that is asked is the answer, and no other is asked', (code) => {
+  const race = make();
+  steps(race, 0);
+  race.acked(0);
+  race.refused(0, code);
+  expect(steps(race, 1)).toEqual([]);
+  expect(race.verdict).toEqual({ kind: 'refused', code });
+});
+
+test.each(unreached)('%s of one relay: the other, which is asked already, may still connect', (code) => {
+  for (const first of [0, 1]) {
+    const race = make();
+    steps(race, 0);
+    steps(race, 300);
+    race.refused(first, code);
+    expect([steps(race, 301), race.verdict]).toEqual([[], undefined]);
+    expect(race.wakeAtMs).toBe(5000);
+    race.acked(1 - first);
+    race.connected(1 - first);
+    expect(race.verdict).toEqual({ kind: 'connected', relay: 1 - first });
+  }
+});
+
+test.each<[string, (race: RelayRace) => void]>([
+  ['lost', (race) => race.lost(1)],
+  ['full', (race) => race.refused(1, 'FULL')],
+  ['as far', (race) => race.refused(1, 'CONNECT_TIMEOUT')],
+  ['silent to the end', (race) => steps(race, 5000)],
+  ['at it to the end', (race) => (race.acked(1), steps(race, 5000))],
+])('one relay did not reach the destination and the other is %s: the first says why, and a third is not asked', (_name, happen) => {
+  const race = make(3);
+  steps(race, 0);
+  steps(race, 300);
+  race.refused(0, 'CONNECT_REFUSED');
+  expect(steps(race, 4000)).toEqual([]);
+  happen(race);
+  expect(steps(race, 4001)).toEqual([]);
+  expect(race.verdict).toEqual({ kind: 'refused', code: 'CONNECT_REFUSED' });
+});
+
+test('a relay that is full says less than one that tried', () => {
+  const race = make();
+  steps(race, 0);
+  steps(race, 300);
+  race.refused(0, 'FULL');
+  race.refused(1, 'DNS_NOT_FOUND');
+  expect(steps(race, 301)).toEqual([]);
+  expect(race.verdict).toEqual({ kind: 'refused', code: 'DNS_NOT_FOUND' });
+});
+
+test('a no that is final ends the race also while another relay is at it', () => {
+  const race = make();
+  steps(race, 0);
+  steps(race, 300);
+  race.refused(0, 'CONNECT_REFUSED');
+  race.refused(1, 'DESTINATION_ADDRESS');
+  expect(race.verdict).toEqual({ kind: 'refused', code: 'DESTINATION_ADDRESS' });
+});
+
 test('one no and one lost relay: refused, since a relay answered', () => {
   const race = make();
   steps(race, 0);

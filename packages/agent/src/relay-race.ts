@@ -18,9 +18,19 @@ export type RaceVerdict =
 
 type Leg = 'waiting' | 'open' | 'acked' | 'out';
 
+/** What a relay says of the destination after it has tried: another one has a line and a resolver of its own. */
+const ABOUT_DESTINATION: ReadonlySet<RefusalCode> = new Set([
+  'DNS_FAILED',
+  'DNS_NOT_FOUND',
+  'CONNECT_TIMEOUT',
+  'CONNECT_REFUSED',
+  'CONNECT_UNREACHABLE',
+]);
+
 /**
  * One session's race through the relays of its lease: the first that is connected wins. The next relay is tried when the
- * last has not acknowledged the session in time, is lost, or says that another one may say yes. Pure.
+ * last has not acknowledged the session in time, is lost, or says that another one may say yes. A relay that did not reach
+ * the destination starts no other, and ends none that is on its way there. Pure.
  */
 export class RelayRace {
   verdict: RaceVerdict | undefined = undefined;
@@ -30,6 +40,8 @@ export class RelayRace {
   #lastOpenedAtMs = 0;
   /** The first no that was worth asking elsewhere. */
   #refusal: RefusalCode | undefined;
+  /** The first relay that tried says that the destination cannot be reached. */
+  #unreached: RefusalCode | undefined;
 
   constructor(init: RelayRaceInit) {
     this.#init = init;
@@ -47,11 +59,12 @@ export class RelayRace {
   step(nowMs: number): number | undefined {
     if (this.verdict !== undefined) return undefined;
     if (nowMs >= this.#init.deadlineMs) {
-      this.verdict = this.#legs.includes('acked') ? { kind: 'refused', code: 'CONNECT_TIMEOUT' } : this.#failure();
+      this.#unreached ??= this.#legs.includes('acked') ? 'CONNECT_TIMEOUT' : undefined;
+      this.verdict = this.#failure();
       return undefined;
     }
     const noneRunning = !this.#legs.includes('open') && !this.#legs.includes('acked');
-    if (this.#next >= this.#legs.length) {
+    if (!this.#isOneLeft) {
       if (noneRunning) this.verdict = this.#failure();
       return undefined;
     }
@@ -72,10 +85,14 @@ export class RelayRace {
     this.verdict ??= { kind: 'connected', relay };
   }
 
-  /** A no to this session, or to the ticket. Only one that says so may be overruled by another relay. */
+  /**
+   * A no to this session, or to the ticket. Only one that says so may be overruled by another relay; one about the
+   * destination by those that are asked already.
+   */
   refused(relay: number, code: RefusalCode): void {
     this.#legs[relay] = 'out';
     if (REFUSALS[code].elsewhere) this.#refusal ??= code;
+    else if (ABOUT_DESTINATION.has(code)) this.#unreached ??= code;
     else this.verdict ??= { kind: 'refused', code };
   }
 
@@ -84,11 +101,18 @@ export class RelayRace {
     this.#legs[relay] = 'out';
   }
 
-  get #mayRace(): boolean {
-    return this.#next < this.#legs.length && this.#legs.includes('open') && !this.#legs.includes('acked');
+  /** Whether another relay may be asked. */
+  get #isOneLeft(): boolean {
+    return this.#unreached === undefined && this.#next < this.#legs.length;
   }
 
+  get #mayRace(): boolean {
+    return this.#isOneLeft && this.#legs.includes('open') && !this.#legs.includes('acked');
+  }
+
+  /** Who has tried the destination knows most. */
   #failure(): RaceVerdict {
-    return this.#refusal === undefined ? { kind: 'unreachable' } : { kind: 'refused', code: this.#refusal };
+    const code = this.#unreached ?? this.#refusal;
+    return code === undefined ? { kind: 'unreachable' } : { kind: 'refused', code };
   }
 }

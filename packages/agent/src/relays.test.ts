@@ -81,16 +81,49 @@ test('both relays full: 421, never direct', async () => {
   expect(agent.status().direct.relay_unreachable).toBe(0);
 });
 
-test('relays that live and reset the session: the second, then 421, never direct', async () => {
+test.each([false, true])('relays that live and reset the session (acknowledged: %s): the second, then 421, never direct', async (isAcknowledged) => {
   const { port, one, two, target, agent } = await scene();
-  one.script = { kind: 'reset' };
+  one.script = { kind: 'reset', isAcknowledged };
   expect(await new TestClient(port).line()).toBe('220 hello\r\n');
-  two.script = { kind: 'reset' };
+  two.script = { kind: 'reset', isAcknowledged };
   const client = new TestClient(port);
   await client.untilOver();
   expect(client.text).toMatch(/^421 4\.3\.2 .*FULL/u);
   expect(target.sockets.length).toBe(1);
   expect(agent.status().direct.relay_unreachable).toBe(0);
+});
+
+test('no more sessions on a relay than it said: the second takes them, then 421, and a place that is free again is used', async () => {
+  const { port, one, two, manager, target, agent } = await scene();
+  one.maxSessions = 2;
+  two.maxSessions = 1;
+  // Told again with each ticket.
+  manager.push([one.address, two.address]);
+  await until(() => one.tickets === 2);
+  const clients: TestClient[] = [];
+  for (let count = 0; count < 3; count += 1) {
+    const client = new TestClient(port);
+    expect(await client.line()).toBe('220 hello\r\n');
+    clients.push(client);
+  }
+  expect([one.connects.length, two.connects.length]).toEqual([2, 1]);
+  const fourth = new TestClient(port);
+  await fourth.untilOver();
+  expect(fourth.text).toMatch(/^421 4\.3\.2 .*FULL/u);
+  expect([one.connects.length, two.connects.length, target.sockets.length]).toEqual([2, 1, 3]);
+  clients[0]!.socket.resetAndDestroy();
+  await until(() => agent.status().sessions.streaming === 2);
+  expect(await new TestClient(port).line()).toBe('220 hello\r\n');
+  expect([one.connects.length, two.connects.length]).toEqual([3, 1]);
+  expect(agent.status().direct.relay_unreachable).toBe(0);
+});
+
+test('one relay does not reach the destination, the other is on its way there: its word counts', async () => {
+  const { port, one, two, target } = await scene();
+  one.script = { kind: 'late', afterMs: 600 };
+  two.script = { kind: 'refuse', code: 'CONNECT_UNREACHABLE' };
+  expect(await new TestClient(port).line()).toBe('220 hello\r\n');
+  expect([one.connects.length, two.connects.length, target.sockets.length]).toEqual([1, 1, 1]);
 });
 
 test('a device that is refused while its relays die: its no, never direct', async () => {

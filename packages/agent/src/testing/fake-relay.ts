@@ -14,11 +14,13 @@ import {
 /** What the relay does with a session: `silent` acknowledges nothing, `stuck` acknowledges and then says nothing. */
 export type RelayScript =
   | { readonly kind: 'connect' }
+  /** Acknowledges and connects so late. */
+  | { readonly kind: 'late'; readonly afterMs: number }
   | { readonly kind: 'refuse'; readonly code: RefusalCode }
   | { readonly kind: 'silent' }
   | { readonly kind: 'stuck' }
   /** As when the device has more streams than the relay takes. */
-  | { readonly kind: 'reset' };
+  | { readonly kind: 'reset'; readonly isAcknowledged?: boolean };
 
 export interface FakeRelayInit {
   readonly name: string;
@@ -32,6 +34,8 @@ const quiet = { onAck() {}, onData() {}, onEnd() {}, onReset() {}, onDrain() {} 
 export class FakeRelay {
   script: RelayScript = { kind: 'connect' };
   ticketScript: RefusalCode | 'admit' = 'admit';
+  /** What it says that it takes of one device. */
+  maxSessions = 50;
   readonly name: string;
   readonly host: string;
   port = 0;
@@ -159,7 +163,7 @@ export class FakeRelay {
     this.tickets += 1;
     if (this.ticketScript === 'admit') {
       this.#isAdmitted.add(mux);
-      stream.write(encodeFrame({ type: 'admit', version: 1, ttlMs: 600_000, maxSessions: 50 }));
+      stream.write(encodeFrame({ type: 'admit', version: 1, ttlMs: 600_000, maxSessions: this.maxSessions }));
       return;
     }
     stream.write(encodeFrame({ type: 'refuse', id: 0, code: REFUSALS[this.ticketScript].number, text: 'no' }));
@@ -167,11 +171,19 @@ export class FakeRelay {
     if (!this.#isAdmitted.has(mux)) setTimeout(() => mux.close(), 50);
   }
 
-  #serve(stream: MuxStream, { host, port }: Message<'connect'>): void {
+  #serve(stream: MuxStream, connect: Message<'connect'>): void {
     const { script } = this;
+    if (script.kind === 'late') setTimeout(() => this.#answer(stream, connect, { kind: 'connect' }), script.afterMs);
+    else this.#answer(stream, connect, script);
+  }
+
+  #answer(stream: MuxStream, { host, port }: Message<'connect'>, script: Exclude<RelayScript, { kind: 'late' }>): void {
     // A session is served once the ticket is accepted.
     if (script.kind === 'silent' || this.ticketScript !== 'admit') return;
-    if (script.kind === 'reset') return stream.reset();
+    if (script.kind === 'reset') {
+      if (script.isAcknowledged === true) stream.accept();
+      return stream.reset();
+    }
     stream.accept();
     if (script.kind === 'stuck') return;
     if (script.kind === 'refuse') {
