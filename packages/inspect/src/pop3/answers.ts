@@ -1,5 +1,5 @@
 /** Of a text for people in a line of ours: RFC 2449 section 4 allows a line 512 bytes. */
-export const MAX_ANSWER_CHARACTERS = 200;
+const MAX_ANSWER_CHARACTERS = 200;
 
 /** RFC 3206: the fault is of the system; try later, or do not. */
 type Persistence = 'SYS/TEMP' | 'SYS/PERM';

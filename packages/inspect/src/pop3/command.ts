@@ -1,5 +1,5 @@
 /** What follows a +OK. */
-export type ReplyShape =
+type ReplyShape =
   | 'single' // nothing
   | 'list' // lines, up to one that is a dot
   | 'capabilities' // the same, of which not everything passes
@@ -41,7 +41,7 @@ const COMMANDS = {
   UTF8: { alone: 'single' },
 } as const satisfies Readonly<Record<string, Forms>>;
 
-export type Pop3Verb = keyof typeof COMMANDS;
+type Pop3Verb = keyof typeof COMMANDS;
 
 export interface Pop3Command {
   readonly verb: Pop3Verb;

@@ -100,6 +100,8 @@ test('DELE of a message that is not settled waits, and its commands behind it; o
   const [rest, held] = ['c -> DELE 1', HELD];
   dialogue(`
     ${held}
+    c => LIST 3
+    c => DELE 3
     c => DELE 2
     ${rest}
     c waits 1
@@ -107,8 +109,10 @@ test('DELE of a message that is not settled waits, and its commands behind it; o
     c waits 7
     ! refuse 5 no
     c <- -ERR [SYS/PERM] no (r1)
-    # The reply to DELE 2 comes first.
+    # The replies to what came before come first.
     s <- NOOP
+    s => +OK 3 100
+    s => +OK deleted
     s -> +OK deleted
     c <- +OK deleted
     c <- -ERR [SYS/PERM] message 1 was withheld and stays on the server (r1)

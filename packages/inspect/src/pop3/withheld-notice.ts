@@ -33,7 +33,7 @@ export function withheldNotice(init: WithheldNoticeInit): Buffer {
     `Date: ${at.toUTCString().replace('GMT', '+0000')}`,
     `Subject: A message was withheld: ${isInfected ? 'it contains a virus' : 'it could not be checked'}`,
     // Two messages of one session are withheld at different times: clients drop what has an id they know.
-    `Message-ID: <withheld.${atom(init.reference)}.${at.getTime().toString(36)}@${DOMAIN}>`,
+    `Message-ID: <withheld.${atom(quoted(init.reference))}.${at.getTime().toString(36)}@${DOMAIN}>`,
     'Auto-Submitted: auto-generated',
     'MIME-Version: 1.0',
     'Content-Type: text/plain; charset=utf-8',
@@ -77,5 +77,5 @@ const UNSCANNABLE_ADVICE = [
 
 /** RFC 5322 section 3.2.3: what may stand in a message id without quotes. */
 function atom(text: string): string {
-  return text.replaceAll(/[^A-Za-z0-9-]/gu, '-').slice(0, 64) || '-';
+  return text.replaceAll(/[^A-Za-z0-9-]/gu, '-') || '-';
 }
