@@ -2,11 +2,16 @@ import type { Conversation } from '../../testing/conversation.ts';
 import { play } from '../../testing/dialogue.ts';
 import { SmtpInspector } from '../smtp-inspector.ts';
 
-export const REFERENCE = 'r7';
+const REFERENCE = 'r7';
 
 /** Plays a dialogue through an SmtpInspector. */
 export function playSmtp(script: string, starttls: 'pass' | 'hide' | 'refuse' = 'pass'): Conversation {
   return play((sink) => new SmtpInspector({ sink }, { starttls, reference: REFERENCE }), script);
+}
+
+/** The state in which a dialogue leaves an SmtpInspector. */
+export function stateAfter(script: string, starttls: 'pass' | 'hide' | 'refuse' = 'pass'): string {
+  return playSmtp(script, starttls).inspector.state;
 }
 
 /** Up to where a client would begin a transaction. */
@@ -38,4 +43,18 @@ export const HELD = `${IN_CONTENT}
   c -> .
   * messageEnd
   state held
+`;
+
+export const BROKEN = '421 4.5.0 the server broke the protocol, try again later (r7)';
+
+/** What follows every violation. */
+export const dead = (code: string): string => `
+  * resetServer
+  * endClient
+  * violation ${code}
+  state dead
+  c -> QUIT
+  s -> 250 ok
+  c -|
+  s -|
 `;
