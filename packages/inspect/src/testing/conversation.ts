@@ -6,12 +6,13 @@ export type Side = 'client' | 'server';
 /** An inspector between two peers: keeps what it does not take, and offers it again after every other call. */
 export class Conversation {
   readonly inspector: Inspector;
-  readonly heard = new Recorder();
+  readonly heard: Recorder;
   readonly #waiting: Record<Side, Buffer> = { client: Buffer.alloc(0), server: Buffer.alloc(0) };
   readonly #ended: Record<Side, 'no' | 'asked' | 'told'> = { client: 'no', server: 'no' };
 
-  constructor(make: (sink: InspectorSink) => Inspector) {
-    this.inspector = make(this.heard);
+  constructor(make: (sink: InspectorSink) => Inspector, heard = new Recorder()) {
+    this.heard = heard;
+    this.inspector = make(heard);
   }
 
   waiting(side: Side): number {
