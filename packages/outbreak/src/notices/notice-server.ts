@@ -13,7 +13,7 @@ import { CompiledPattern } from './patterns/pattern.ts';
 import { RateLimit } from './rate-limit.ts';
 import { RecordBatches } from './record-batches.ts';
 import type { NoticeSettings } from './settings.ts';
-import { loopback, Networks, strangerOf } from './sources.ts';
+import { mayAskForPassword, Networks, strangerOf } from './sources.ts';
 
 /** Silence within a conversation. */
 export const IDLE_MS = 60_000;
@@ -27,7 +27,7 @@ export const MAX_OVERSIZE_BYTES = 64 * 1024 * 1024;
 export const MAX_WRONG_LOGINS = 5;
 /** What a stop waits for notices that are being recorded. */
 export const CLOSE_WITHIN_MS = 5000;
-const SWEEP_MS = 1000;
+const SWEEP_MS = 250;
 const RESCAN_EVERY_MS = 60_000;
 
 const NAME = 'sekisho';
@@ -212,9 +212,9 @@ class NoticeCounter implements NoticeServer {
     this.#smtp.connect(socket, { id: connection.id });
   }
 
-  /** A password in clear text is not asked for, except from this machine. */
   #disabledFor({ id, secure }: SMTPServerSession): string[] {
-    const mayLogIn = this.#init.users.length > 0 && (secure || loopback.has(this.#connections.get(id)?.address ?? '0.0.0.0'));
+    const connection = this.#connections.get(id);
+    const mayLogIn = this.#init.users.length > 0 && connection !== undefined && mayAskForPassword(connection.address, secure);
     return [...DISABLED, ...(this.#init.tls === undefined ? ['STARTTLS'] : []), ...(mayLogIn ? [] : ['AUTH'])];
   }
 

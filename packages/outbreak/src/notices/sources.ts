@@ -25,7 +25,12 @@ export class Networks {
   }
 }
 
-export const loopback = new Networks(LOOPBACK);
+const loopback = new Networks(LOOPBACK);
+
+/** Whether a password may be asked for: in clear text it stays on this machine. @param address as from plainAddress */
+export function mayAskForPassword(address: string, isEncrypted: boolean): boolean {
+  return isEncrypted || loopback.has(address);
+}
 
 /** What is counted as one stranger: an IPv4 address, or a /64 of IPv6, which is one customer. */
 export function strangerOf(address: string): string {
