@@ -46,12 +46,13 @@ const REGISTER: Readonly<Record<string, (metrics: Metrics) => unknown>> = {
         pushesPending: () => 0,
         storeUp: () => true,
         authUp: () => true,
+        scannersDown: () => 0,
         table: () => ({ policy: 'least-load', panic: false, relays: [] }),
         certificateExpiresAtMs: () => 0,
       },
       { relays: RELAYS, auths: AUTHS },
     ),
-  relay: (metrics) => new RelayMetrics(metrics, () => ({ reports: [], ready: 0 }), { certificateExpiresAtMs: 0 }),
+  relay: (metrics) => new RelayMetrics(metrics, () => ({ reports: [], ready: 0, detectionsWaiting: 0 }), { certificateExpiresAtMs: 0 }),
   auth: (metrics) =>
     authMetrics(metrics, {
       managers: () => 0,

@@ -23,6 +23,9 @@ export const REJECTIONS = [
 ] as const;
 export type Rejection = (typeof REJECTIONS)[number];
 
+/** What became of a detection that a relay has told. */
+const DETECTION_OUTCOMES = ['recorded', 'known', 'failed', 'refused'] as const;
+
 /** What the gauges ask for at each export. */
 export interface ManagerGauges {
   agents(): number;
@@ -30,6 +33,7 @@ export interface ManagerGauges {
   pushesPending(): number;
   storeUp(): boolean;
   authUp(name: string): boolean;
+  scannersDown(relay: string): number;
   table(): TableSnapshot;
   certificateExpiresAtMs(): number;
 }
@@ -41,6 +45,7 @@ export interface ManagerMetrics {
   readonly directHellos: CounterMetric<LabelValues>;
   readonly byes: CounterMetric<LabelValues>;
   readonly leaseSeconds: HistogramMetric<LabelValues>;
+  readonly detections: CounterMetric<{ outcome: typeof DETECTION_OUTCOMES }>;
 }
 
 /** Registers the metrics of a manager. Names of relays and auths come from the configuration, a closed list. */
@@ -81,6 +86,11 @@ export function managerMetrics(
     leaseSeconds: metrics.histogram({
       name: 'sekisho_manager_lease_seconds',
       help: 'From hello to lease, auth included.',
+    }),
+    detections: metrics.counter({
+      name: 'sekisho_manager_detections_total',
+      help: 'Viruses that relays have told of, by what became of it.',
+      labels: { outcome: DETECTION_OUTCOMES },
     }),
   };
 }
@@ -125,6 +135,12 @@ function registerTable(metrics: Metrics, gauges: ManagerGauges, relays: readonly
     { name: 'sekisho_manager_relay_sessions', help: 'Mail sessions the relay has reported.', labels: { relay: relays } },
     (gauge) => {
       for (const { name: relay, sessions } of gauges.table().relays) gauge.set({ relay }, sessions ?? 0);
+    },
+  );
+  metrics.gauge(
+    { name: 'sekisho_manager_relay_scanners_down', help: 'Virus scanners that the relay cannot use.', labels: { relay: relays } },
+    (gauge) => {
+      for (const relay of relays) gauge.set({ relay }, gauges.scannersDown(relay));
     },
   );
 }

@@ -3,12 +3,14 @@ import { secureContext } from '@sekisho/channel';
 import { RelayTable, type RelaySnapshot, type Transition } from '@sekisho/scheduler';
 import { type Override, OverridesView, type Store } from '@sekisho/store';
 import { type Logger, type Metrics, printable } from '@sekisho/telemetry';
-import { MAX_RELAYS, type RelayReport } from '@sekisho/wire';
+import { MAX_RELAYS, type RelayInspection, type RelayReport } from '@sekisho/wire';
 import { AdminServer } from './admin-server.ts';
 import type { AgentSession } from './agent-session.ts';
 import { Agents } from './agents.ts';
 import { AuthPool } from './auth-pool.ts';
+import { DetectionDesk } from './detection-desk.ts';
 import { EventLog, type ManagerEvent } from './event-log.ts';
+import { InspectionWatch } from './inspection-watch.ts';
 import { LeaseDesk } from './lease-desk.ts';
 import { type ManagerMetrics, managerMetrics } from './manager-metrics.ts';
 import { PUSH_TICK_MS, Pushes } from './pushes.ts';
@@ -48,7 +50,13 @@ export interface ManagerStatus {
   readonly table: {
     readonly policy: string;
     readonly panic: boolean;
-    readonly relays: readonly (RelaySnapshot & { readonly host: string; readonly port: number; readonly override: Override | null })[];
+    readonly relays: readonly (RelaySnapshot & {
+      readonly host: string;
+      readonly port: number;
+      readonly override: Override | null;
+      /** Null: the relay has said nothing of inspection. */
+      readonly inspection: RelayInspection | null;
+    })[];
   };
   readonly auths: readonly { readonly name: string; readonly host: string; readonly port: number; readonly up: boolean }[];
   readonly store: { readonly up: boolean; readonly reason: string | null; readonly confirmedAt: number | null };
@@ -85,6 +93,8 @@ class SiteManager implements Manager {
   readonly #events = new EventLog();
   readonly #metrics: ManagerMetrics;
   readonly #table: RelayTable;
+  readonly #inspection: InspectionWatch;
+  readonly #detections: DetectionDesk;
   readonly #overrides: OverridesView;
   readonly #auths: ReadonlyMap<AuthServerAddress, SiteLink>;
   readonly #relays: ReadonlyMap<RelayServer, SiteLink>;
@@ -111,11 +121,13 @@ class SiteManager implements Manager {
       log,
       onChange: (overrides) => this.#applyOverrides(overrides),
     });
+    this.#inspection = new InspectionWatch({ log, events: this.#events });
     const relays = relaysOf(this.#table, settings);
     const context = secureContext(settings.credentials);
     this.#auths = new Map(settings.auths.map((auth) => [auth, this.#authLink(auth, context)]));
     this.#relays = new Map(relays.map((relay) => [relay, this.#relayLink(relay, context)]));
     this.#metrics = this.#registerMetrics(metrics);
+    this.#detections = new DetectionDesk({ log, store, metrics: this.#metrics });
     this.#desk = new LeaseDesk(
       {
         clock,
@@ -174,7 +186,7 @@ class SiteManager implements Manager {
         panic,
         relays: rows.map((row) => {
           const { host = '', port = 0 } = addresses.get(row.name) ?? {};
-          return { ...row, host, port, override: overrides.get(row.name) ?? null };
+          return { ...row, host, port, override: overrides.get(row.name) ?? null, inspection: this.#inspection.of(row.name) };
         }),
       },
       auths: [...this.#auths].map(([auth, { up }]) => ({ ...auth, up })),
@@ -234,6 +246,7 @@ class SiteManager implements Manager {
         random: this.#random,
         onUp: () => tell.up(),
         onPong: (report) => this.#onReport(name, report),
+        onDetection: (detection, note) => this.#detections.take(name, detection, note),
         onFailure: (reason) => {
           tell.down(reason);
           this.#table.probeFailed(name, reason);
@@ -276,7 +289,8 @@ class SiteManager implements Manager {
       this.#table.probeFailed(name, 'the relay answers without a report');
       return;
     }
-    const { loadPerCoreMilli, hottestCoreMilli, loopDelayUs, draining, unable, ...rest } = report;
+    const { loadPerCoreMilli, hottestCoreMilli, loopDelayUs, draining, unable, inspection, ...rest } = report;
+    this.#inspection.report(name, inspection);
     this.#table.report(name, {
       ...rest,
       loadPerCore: loadPerCoreMilli / 1000,
@@ -332,6 +346,7 @@ class SiteManager implements Manager {
         agentsDirect: () => this.#agents.direct.agents,
         pushesPending: () => this.#pushes.pending,
         storeUp: () => this.#overrides.status().failure === null,
+        scannersDown: (relay) => this.#inspection.down(relay),
         authUp: (name) => [...this.#auths].some(([auth, { up }]) => auth.name === name && up),
         table: () => this.#table.snapshot(),
         certificateExpiresAtMs: () => certificateExpiresAtMs,

@@ -2,7 +2,7 @@ import { ChannelError, connectEndpoint, ControlConnection, type Expectation } fr
 import { CONTROL_ALPN, type Message, PROTOCOL_VERSIONS, refusalCode, type RelayReport } from '@sekisho/wire';
 import type { SecureContext } from 'node:tls';
 
-type FromServer = 'welcome' | 'refuse' | 'pong' | 'grant' | 'ping';
+type FromServer = 'welcome' | 'refuse' | 'pong' | 'grant' | 'ping' | 'detection';
 
 export interface SiteLinkComponents {
   /** At least 0 and below 1. */
@@ -13,6 +13,8 @@ export interface SiteLinkComponents {
   onPong(report: RelayReport | undefined): void;
   /** A connection that could not be made or was lost, or a ping without answer; again each time. */
   onFailure(reason: string): void;
+  /** For relays: a virus was found. To be answered once the site has it in its store. */
+  onDetection?(detection: Message<'detection'>, note: () => void): void;
 }
 
 export interface SiteLinkInit {
@@ -106,7 +108,7 @@ export class SiteLink {
       });
       const made: ControlConnection<FromServer> = new ControlConnection<FromServer>(
         socket,
-        { accepts: ['welcome', 'refuse', 'pong', 'grant', 'ping'], maxPending, maxBufferedBytes: MAX_BUFFERED_BYTES },
+        { accepts: this.#accepts(), maxPending, maxBufferedBytes: MAX_BUFFERED_BYTES },
         { onMessage: (message) => this.#onMessage(made, message), onClose: (error) => this.#onClose(made, error) },
       );
       connection = made;
@@ -119,9 +121,15 @@ export class SiteLink {
     }
   }
 
+  #accepts(): readonly FromServer[] {
+    const always = ['welcome', 'refuse', 'pong', 'grant', 'ping'] as const;
+    return this.#components.onDetection === undefined ? always : [...always, 'detection'];
+  }
+
   async #greet(connection: ControlConnection<FromServer>): Promise<void> {
     const { name, expect, pingTimeoutMs } = this.#init;
-    const question = { type: 'hello', versions: Buffer.from(PROTOCOL_VERSIONS), software: SOFTWARE, avoid: [] } as const;
+    const detections = this.#components.onDetection === undefined ? {} : { detections: 1 };
+    const question = { type: 'hello', versions: Buffer.from(PROTOCOL_VERSIONS), software: SOFTWARE, avoid: [], ...detections } as const;
     const answer = await connection.ask<'hello'>(question, pingTimeoutMs);
     if (answer.type === 'refuse') throw new ChannelError('PROTOCOL', `refused: ${refusalCode(answer.code)}`);
     if (answer.type !== 'welcome') throw new ChannelError('PROTOCOL', 'the answer to hello is not welcome');
@@ -159,6 +167,9 @@ export class SiteLink {
 
   #onMessage(connection: ControlConnection<FromServer>, message: Message<FromServer>): void {
     if (message.type === 'ping') connection.send({ type: 'pong', id: message.id });
+    // On this connection only: to a relay that was restarted meanwhile, the number means another one.
+    if (message.type === 'detection')
+      this.#components.onDetection?.(message, () => connection.send({ type: 'noted', id: message.id }));
     // Id 0: said before it was asked anything, as to a stranger. Any other is an answer that came too late.
     if (message.type === 'refuse' && message.id === 0)
       connection.close(new ChannelError('PROTOCOL', `refused: ${refusalCode(message.code)}`));

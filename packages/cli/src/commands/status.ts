@@ -38,6 +38,7 @@ function page({ server, status, problem }: Asked): string {
       ['RELAY', 'STATE', 'SHARE', 'WEIGHT', 'SESSIONS', 'MAX', 'CPU', 'HOT CORE', 'LOOP', 'FULL', 'LINE', 'WHY'],
       relays.map((relay) => row(relay)),
     ),
+    ...inspectionTable(relays),
     '',
     ...status.events.slice(-EVENTS_SHOWN).map((event) => `${new Date(event.at).toISOString().slice(0, 19)}  ${event.event.padEnd(EVENT_WIDTH)}  ${event.text}`),
   ].join('\n');
@@ -57,6 +58,32 @@ function redundancy({ auths, store }: ManagerStatus): string {
 }
 
 type Relay = ManagerStatus['table']['relays'][number];
+
+/** Nothing where no relay inspects. */
+function inspectionTable(relays: readonly Relay[]): string[] {
+  if (relays.every(({ inspection }) => isUnknown(inspection))) return [];
+  const head = ['RELAY', 'SCANNERS', 'CLEAN', 'INFECTED', 'UNSCANNABLE', 'UNINSPECTED', 'WHY'];
+  return ['', table(head, relays.map((relay) => inspectionRow(relay)))];
+}
+
+/** A manager that was not upgraded yet does not have it at all. */
+function isUnknown(inspection: Relay['inspection'] | undefined): inspection is null {
+  return inspection === null || inspection === undefined;
+}
+
+function inspectionRow({ name, inspection }: Relay): Cell[] {
+  if (isUnknown(inspection)) return [name, '-', '-', '-', '-', '-', 'not inspected'];
+  const { scanners, scannersUp, clean, infected, unscannable, uninspected, why = '' } = inspection;
+  return [
+    name,
+    { text: `${scannersUp}/${scanners}`, colour: scannersUp < scanners ? 'red' : 'green' },
+    clean,
+    infected,
+    unscannable,
+    uninspected,
+    why,
+  ];
+}
 
 /** The loads are in percent of their limits: 100 % in one of them is what marks a relay. */
 function row(relay: Relay): Cell[] {

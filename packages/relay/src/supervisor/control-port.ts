@@ -20,6 +20,7 @@ import {
   REFUSALS,
   type RelayReport,
 } from '@sekisho/wire';
+import type { DetectionOutlet, DetectionQueue } from './detection-queue.ts';
 
 export interface ControlPortHandler {
   /** How the relay is now; asked for with each ping. */
@@ -49,18 +50,23 @@ const MAX_BUFFERED_BYTES = 64 * 1024;
 const SOFTWARE = 'sekisho-relay';
 const CHECKS = 4;
 
-/** The port at which the managers of the site ask for the relay's load. */
+/** The port at which the managers of the site ask for the relay's load, and are told of viruses. */
 export class ControlPort {
   readonly #log: Logger;
   readonly #handler: ControlPortHandler;
+  readonly #detections: DetectionQueue;
   readonly #init: ControlPortInit;
   readonly #listener: Listener;
   readonly #managers = new Set<ManagerConnection>();
   readonly #check: NodeJS.Timeout;
 
-  constructor(components: { readonly log: Logger; readonly handler: ControlPortHandler }, init: ControlPortInit) {
+  constructor(
+    components: { readonly log: Logger; readonly handler: ControlPortHandler; readonly detections: DetectionQueue },
+    init: ControlPortInit,
+  ) {
     this.#log = components.log;
     this.#handler = components.handler;
+    this.#detections = components.detections;
     this.#init = init;
     this.#listener = new Listener(
       {
@@ -96,6 +102,7 @@ export class ControlPort {
   #onConnection(socket: TLSSocket, peer: Peer): void {
     const manager = new ManagerConnection(socket, this.#init, {
       report: () => this.#handler.report(),
+      detections: this.#detections,
       onRefusal: (refusal) => {
         this.#handler.onRefusal(refusal.code);
         this.#log.warn(
@@ -115,17 +122,21 @@ export class ControlPort {
   }
 }
 
+type FromManager = 'hello' | 'ping' | 'noted';
+
 interface ManagerHandler {
+  readonly detections: DetectionQueue;
   report(): RelayReport;
   onRefusal(refusal: Refusal): void;
   onClose(): void;
 }
 
-/** One manager's connection: hello, welcome, then a ping each second. */
+/** One manager's connection: hello, welcome, then a ping each second, and detections that it notes. */
 class ManagerConnection {
   readonly #init: ControlPortInit;
   readonly #handler: ManagerHandler;
-  readonly #connection: ControlConnection<'hello' | 'ping'>;
+  readonly #connection: ControlConnection<FromManager>;
+  #outlet: DetectionOutlet | undefined;
   #isWelcome = false;
   #silentChecks = 0;
 
@@ -134,8 +145,8 @@ class ManagerConnection {
     this.#handler = handler;
     this.#connection = new ControlConnection(
       socket,
-      { accepts: ['hello', 'ping'], maxPending: 1, maxBufferedBytes: MAX_BUFFERED_BYTES },
-      { onMessage: (message) => this.#onMessage(message), onClose: () => handler.onClose() },
+      { accepts: ['hello', 'ping', 'noted'], maxPending: 1, maxBufferedBytes: MAX_BUFFERED_BYTES },
+      { onMessage: (message) => this.#onMessage(message), onClose: () => this.#onClose() },
     );
   }
 
@@ -158,18 +169,28 @@ class ManagerConnection {
     this.#connection.close(error);
   }
 
-  #onMessage(message: Message<'hello' | 'ping'>): void {
+  #onMessage(message: Message<FromManager>): void {
     this.#silentChecks = 0;
     if (message.type === 'hello') return this.#onHello(message);
+    if (message.type === 'noted') return this.#outlet?.noted(message.id);
     if (!this.#isWelcome) return this.refuse(message.id, new Refusal('PROTOCOL', 'a ping before the hello'));
     this.#connection.send({ type: 'pong', id: message.id, report: this.#handler.report() });
   }
 
-  #onHello({ id, versions }: Message<'hello'>): void {
+  #onHello({ id, versions, detections }: Message<'hello'>): void {
     const version = chooseVersion(versions, PROTOCOL_VERSIONS);
     if (version === undefined) return this.refuse(id, new Refusal('VERSION', 'this relay speaks none of these versions'));
     this.#isWelcome = true;
     const { name, site } = this.#init;
     this.#connection.send({ type: 'welcome', id, version, software: SOFTWARE, name, site });
+    // A manager of before detections would take one for a violation.
+    if (detections === 1) this.#outlet ??= this.#handler.detections.open((message) => this.#connection.send(message));
+    // It broke over what waited.
+    if (this.#connection.closed) this.#outlet?.close();
+  }
+
+  #onClose(): void {
+    this.#outlet?.close();
+    this.#handler.onClose();
   }
 }

@@ -1,3 +1,4 @@
+import type { Detection } from '../inspect/detection.ts';
 import type { RelaySettings } from '../settings.ts';
 import type { WorkerReport } from '../worker.ts';
 
@@ -10,7 +11,8 @@ export type ToWorker =
 export type FromWorker =
   | { readonly type: 'ready'; readonly port: number }
   | { readonly type: 'failed'; readonly error: StartError }
-  | { readonly type: 'report'; readonly report: WorkerReport };
+  | { readonly type: 'report'; readonly report: WorkerReport }
+  | { readonly type: 'detection'; readonly detection: Detection };
 
 /** An error of the operating system, or of the settings, as it passes between processes. */
 export interface StartError {

@@ -13,7 +13,7 @@ const report = (unable?: Unable): WorkerReport => ({
 
 test('what is now is read at each export, from all workers', async () => {
   const metrics = new Metrics();
-  let now: RelayNow = { reports: [report(), report('destination DNS dead')], ready: 2 };
+  let now: RelayNow = { reports: [report(), report('destination DNS dead')], ready: 2, detectionsWaiting: 3 };
   const relay = new RelayMetrics(metrics, () => now, { certificateExpiresAtMs: 1_800_000_000_000 });
   relay.restarted();
   const text = await metrics.text();
@@ -22,7 +22,8 @@ test('what is now is read at each export, from all workers', async () => {
   expect(text).toContain('sekisho_relay_unable_workers{reason="descriptors"} 0');
   expect(text).toContain('sekisho_relay_worker_restarts_total 1');
   expect(text).toContain('sekisho_relay_sessions{state="streaming"} 4');
-  now = { reports: [report('no descriptors left')], ready: 1 };
+  expect(text).toContain('sekisho_relay_detections_waiting 3');
+  now = { reports: [report('no descriptors left')], ready: 1, detectionsWaiting: 0 };
   expect(await metrics.text()).toContain('sekisho_relay_unable_workers{reason="descriptors"} 1');
   expect(await metrics.text()).toContain('sekisho_relay_unable_workers{reason="dns"} 0');
 });

@@ -13,7 +13,11 @@ const LACKING = Object.keys(LACKS) as (keyof typeof LACKS)[];
 export interface RelayNow {
   readonly reports: readonly WorkerReport[];
   readonly ready: number;
+  readonly detectionsWaiting: number;
 }
+
+/** What becomes of a detection. */
+const FATES = ['noted', 'dropped'] as const;
 
 /** The relay's metrics: those of all workers, added up. */
 export class RelayMetrics {
@@ -23,6 +27,7 @@ export class RelayMetrics {
   readonly #bytes;
   readonly #connect;
   readonly #restarts;
+  readonly #detections;
 
   /** @param init certificateExpiresAtMs: milliseconds since 1970 */
   constructor(metrics: Metrics, now: () => RelayNow, init: { readonly certificateExpiresAtMs: number }) {
@@ -54,6 +59,11 @@ export class RelayMetrics {
       name: 'sekisho_relay_worker_restarts_total',
       help: 'Workers that died or hung, and were replaced.',
     });
+    this.#detections = metrics.counter({
+      name: 'sekisho_relay_detections_total',
+      help: 'Viruses found that a manager has noted, and those given up because too many waited.',
+      labels: { fate: FATES },
+    });
     registerGauges(metrics, now);
     metrics.gauge(
       { name: 'sekisho_relay_certificate_expires_timestamp_seconds', help: "When the relay's own certificate expires." },
@@ -78,6 +88,10 @@ export class RelayMetrics {
     this.#rejects.inc({ reason });
   }
 
+  detection(fate: (typeof FATES)[number]): void {
+    this.#detections.inc({ fate });
+  }
+
   restarted(): void {
     this.#restarts.inc({});
   }
@@ -93,6 +107,9 @@ function registerGauges(metrics: Metrics, now: () => RelayNow): void {
   );
   metrics.gauge({ name: 'sekisho_relay_devices', help: 'Devices connected.' }, (gauge) =>
     gauge.set({}, now().reports.reduce((sum, { devices }) => sum + devices, 0)),
+  );
+  metrics.gauge({ name: 'sekisho_relay_detections_waiting', help: 'Viruses found that no manager has noted yet.' }, (gauge) =>
+    gauge.set({}, now().detectionsWaiting),
   );
   metrics.gauge({ name: 'sekisho_relay_workers', help: 'Workers that listen.' }, (gauge) => gauge.set({}, now().ready));
   metrics.gauge(

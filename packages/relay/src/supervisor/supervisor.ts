@@ -6,6 +6,8 @@ import { DEFAULT_DEADLINES, type RelaySettings } from '../settings.ts';
 import { SESSION_STATES } from '../stream/outcome.ts';
 import type { WorkerReport } from '../worker.ts';
 import { ControlPort } from './control-port.ts';
+import { DETECTION_TICK_MS, DetectionQueue } from './detection-queue.ts';
+import { InspectionSummary } from './inspection-summary.ts';
 import { MachineLoad } from './machine-load.ts';
 import { RelayMetrics } from './relay-metrics.ts';
 import { Throughput } from './throughput.ts';
@@ -42,6 +44,9 @@ export async function startRelaySupervisor(
   }
 }
 
+/** For what was found last to be noted, before a relay that has drained ends. */
+const FLUSH_MS = 2000;
+
 /** A relay: supervises its workers, and tells the managers of the site how it is. */
 export class RelaySupervisor {
   readonly #log: Logger;
@@ -50,6 +55,9 @@ export class RelaySupervisor {
   readonly #control: ControlPort;
   readonly #metrics: RelayMetrics;
   readonly #load = new MachineLoad({ now: () => performance.now() });
+  readonly #detections: DetectionQueue;
+  readonly #detectionTick: NodeJS.Timeout;
+  readonly #inspection = new InspectionSummary();
   readonly #throughput = new Throughput({ now: () => performance.now() });
   #controlPort = 0;
   #isDraining = false;
@@ -67,17 +75,30 @@ export class RelaySupervisor {
     this.#pool = new WorkerPool(
       {
         log,
-        handler: { onReport: (report) => this.#onReport(report), onRestart: () => this.#metrics.restarted() },
+        handler: {
+          onReport: (report) => this.#onReport(report),
+          onDetection: (detection) => this.#detections.add(detection),
+          onRestart: () => this.#metrics.restarted(),
+        },
       },
       { settings, exec: init.workerExec },
     );
     const { site, name, credentials, listen } = settings;
-    this.#metrics = new RelayMetrics(components.metrics, () => this.#pool, {
-      certificateExpiresAtMs: Date.parse(new X509Certificate(credentials.certPem).validTo),
+    this.#metrics = new RelayMetrics(
+      components.metrics,
+      () => ({ reports: this.#pool.reports, ready: this.#pool.ready, detectionsWaiting: this.#detections.size }),
+      { certificateExpiresAtMs: Date.parse(new X509Certificate(credentials.certPem).validTo) },
+    );
+    this.#detections = new DetectionQueue({
+      log,
+      now: () => performance.now(),
+      handler: { onNoted: () => this.#metrics.detection('noted'), onDropped: () => this.#metrics.detection('dropped') },
     });
+    this.#detectionTick = setInterval(() => this.#detections.tick(), DETECTION_TICK_MS);
     this.#control = new ControlPort(
       {
         log,
+        detections: this.#detections,
         handler: {
           report: () => this.report(),
           onReject: (reason) => this.#metrics.rejected(reason),
@@ -111,6 +132,7 @@ export class RelaySupervisor {
   report(): RelayReport {
     const { reports } = this.#pool;
     const unable = this.#unable(reports);
+    const inspection = this.#inspection.report(reports.map((report) => report.inspection));
     return {
       loadPerCoreMilli: this.#load.loadPerCoreMilli,
       hottestCoreMilli: this.#load.hottestCoreMilli(),
@@ -122,6 +144,7 @@ export class RelaySupervisor {
       bytesPerSecondLimit: this.#settings.bytesPerSecondLimit,
       draining: this.#isDraining ? 1 : 0,
       ...(unable === undefined ? {} : { unable }),
+      ...(inspection === undefined ? {} : { inspection }),
     };
   }
 
@@ -154,17 +177,23 @@ export class RelaySupervisor {
     }, drainTimeoutMs);
     await this.#pool.drain();
     clearTimeout(timer);
+    await this.#detections.flush(FLUSH_MS);
     await this.close();
   }
 
   /** Ends everything at once; running sessions are reset. */
   close(): Promise<void> {
-    this.#closing ??= this.#pool.stop().finally(() => this.#control.close());
+    this.#closing ??= this.#pool.stop().finally(() => {
+      clearInterval(this.#detectionTick);
+      this.#control.close();
+      this.#detections.close();
+    });
     return this.#closing;
   }
 
-  #onReport({ counts }: WorkerReport): void {
+  #onReport({ counts, inspection }: WorkerReport): void {
     this.#metrics.add(counts);
+    if (inspection !== undefined) this.#inspection.add(inspection);
     this.#throughput.add(counts.bytesUp + counts.bytesDown);
   }
 

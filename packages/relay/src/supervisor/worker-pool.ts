@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import type { Logger } from '@sekisho/telemetry';
+import type { Detection } from '../inspect/detection.ts';
 import { DEFAULT_DEADLINES, type RelaySettings } from '../settings.ts';
 import type { WorkerReport } from '../worker.ts';
 import type { FromWorker, StartError, ToWorker } from './messages.ts';
@@ -12,6 +13,7 @@ export interface WorkerExec {
 
 export interface WorkerPoolHandler {
   onReport(report: WorkerReport): void;
+  onDetection(detection: Detection): void;
   /** A worker has died, or was killed because it hung; another one takes its place. */
   onRestart(): void;
 }
@@ -132,6 +134,7 @@ export class WorkerPool {
       slot.silentChecks = 0;
       if (message.type === 'failed') return reject(systemError(message.error));
       if (message.type === 'report') return this.#onReport(slot, message.report);
+      if (message.type === 'detection') return this.#handler.onDetection(message.detection);
       slot.state = 'ready';
       this.#log.info({ event: 'worker_ready', worker: slot.index, pid: child.pid }, 'a worker listens');
       resolve(message.port);

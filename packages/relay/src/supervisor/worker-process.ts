@@ -20,7 +20,7 @@ export async function runRelayWorker(): Promise<void> {
   });
   let worker: RelayWorker;
   try {
-    worker = await RelayWorker.start({ log }, settings);
+    worker = await RelayWorker.start({ log, onDetection: (detection) => say({ type: 'detection', detection }) }, settings);
   } catch (error) {
     say({ type: 'failed', error: startError(error) });
     return process.disconnect?.();
