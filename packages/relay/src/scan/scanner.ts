@@ -1,5 +1,5 @@
 /** Why a message could not be judged: a closed set, for policy and metrics (docs/inspection.md). */
-export const UNSCANNABLE_CAUSES = ['too_big', 'limits', 'encrypted', 'scanner_down', 'timeout', 'no_room'] as const;
+export const UNSCANNABLE_CAUSES = ['too_big', 'limits', 'encrypted', 'scanner_down', 'timeout', 'no_room', 'ambiguous'] as const;
 export type UnscannableCause = (typeof UNSCANNABLE_CAUSES)[number];
 
 /** What is known of a message in the end. */
