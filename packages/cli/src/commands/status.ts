@@ -59,8 +59,8 @@ function redundancy({ auths, store }: ManagerStatus): string {
 
 type Relay = ManagerStatus['table']['relays'][number];
 
-/** Nothing where no relay inspects. */
-function inspectionTable(relays: readonly Relay[]): string[] {
+/** What the relays inspect, and with how many scanners: lines of the page, none where no relay inspects. */
+export function inspectionTable(relays: readonly Relay[]): string[] {
   if (relays.every(({ inspection }) => isUnknown(inspection))) return [];
   const head = ['RELAY', 'SCANNERS', 'CLEAN', 'INFECTED', 'UNSCANNABLE', 'UNINSPECTED', 'WHY'];
   return ['', table(head, relays.map((relay) => inspectionRow(relay)))];
