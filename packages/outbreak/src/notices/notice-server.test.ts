@@ -55,6 +55,21 @@ describe('with a gateway that is listed', () => {
     expect(new Set([a, c, d, f]).size).toBe(4);
   });
 
+  test.each([
+    ['a header folded into the signature', 'Subject: VIRUS (A\r\n Bcc: victim@example.org) in mail FROM [192.0.2.1] <a@b.c>\r\n\r\n', 'A Bcc: victim@example.org'],
+    ['a header encoded into it', 'Subject: =?utf-8?q?VIRUS_(A=0D=0ABcc:_v@example.org=0D=0A=0D=0Abody)_in_mail_FROM_[192.0.2.1]_<a@b.c>?=\r\n\r\n', 'A Bcc: v@example.org body'],
+    ['a header in base64', `Subject: =?utf-8?b?${Buffer.from('VIRUS (A\nX: y) in mail FROM [192.0.2.1] <a@b.c>').toString('base64')}?=\r\n\r\n`, 'A X: y'],
+    ['bare CR, NUL and ESC', 'Subject: VIRUS (A\rBcc: x\0\u001b[2J) in mail FROM [192.0.2.1] <a@b.c>\r\n\r\n', 'A Bcc: x [2J'],
+    ['line separators and right-to-left', `Subject: =?utf-8?b?${Buffer.from('VIRUS (A\u2028B\u202e\u0085) in mail FROM [192.0.2.1] <a@b.c>').toString('base64')}?=\r\n\r\n`, 'A B\\u202e'],
+    ['a signature of a hundred thousand', `Subject: VIRUS (${'A'.repeat(900)}) in mail FROM [192.0.2.1] <a@b.c>\r\n\r\n${'x'.repeat(100_000)}`, 'A'.repeat(128)],
+  ])('%s stays one line of text', async (_, raw, signature) => {
+    const wire = await ready();
+    expect(await bring(wire, raw)).toMatch(/^250 /u);
+    wire.close();
+    expect(under.recorded).toMatchObject([{ signature, client: '192.0.2.1', contact: 'a@b.c' }]);
+    expect(Object.values(under.recorded[0] ?? {}).filter((value) => /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(String(value)))).toEqual([]);
+  });
+
   test('the store fails: 451, nothing is counted as recorded, and it works again afterwards', async () => {
     under.beforeRecording = () => {
       throw new Error('the disk is full\u001b[31m');

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type Detection, MAX_DETECTIONS_PER_CALL } from '@sekisho/store';
 
 /** The gateway waits ten minutes for an answer (RFC 5321 4.5.3.2.6), but has other mail to send. */
@@ -36,6 +37,8 @@ export class RecordBatches {
   async #write(): Promise<void> {
     this.#isWriting = true;
     while (this.#waiting.length > 0) {
+      // What the sockets have brought in this turn of the loop goes along, also into a store that writes in no time.
+      await nextTurn();
       const batch = this.#take();
       try {
         await this.#recordInTime(batch.flatMap(({ detections }) => detections));

@@ -162,19 +162,14 @@ describe('a pattern', () => {
     fc.assert(
       fc.property(fc.array(line, { maxLength: 20 }), (lines) => {
         for (const { signature, ...others } of read({}, ...lines)) {
-          expect(signature.length).toBeGreaterThan(0);
-          expect(signature.length).toBeLessThanOrEqual(MAX_SIGNATURE_CHARS);
-          for (const text of [signature, ...Object.values(others)]) {
-            if (text === null) continue;
-            expect(text).not.toMatch(/[\p{Cc}\p{Zl}\p{Zp}]/u);
-            expect(text.isWellFormed()).toBe(true);
-            expect(text.length).toBeLessThanOrEqual(MAX_MAIL_ADDRESS_CHARS);
-          }
+          const texts = [signature, ...Object.values(others)].filter((text) => text !== null);
+          expect(texts.filter((text) => /[\p{Cc}\p{Zl}\p{Zp}]/u.test(text) || !text.isWellFormed() || text.length > MAX_MAIL_ADDRESS_CHARS)).toEqual([]);
+          expect(signature).toMatch(new RegExp(`^.{1,${MAX_SIGNATURE_CHARS}}$`, 'su'));
           expect(others.device ?? '02:00:5e:10:00:01').toMatch(/^[0-9a-f]{2}(?::[0-9a-f]{2}){5}$/u);
           expect(others.protocol?.length ?? 0).toBeLessThanOrEqual(16);
         }
       }),
-      { numRuns: 500 },
+      { numRuns: 300 },
     );
   });
 });
