@@ -2,12 +2,14 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createTransport } from 'nodemailer';
+import { type Clamd, hasClamd, startClamd } from '../kit/clamd.ts';
 import { Mailbox } from '../kit/mailbox.ts';
 import { Mesh, type MeshAgent, type MeshSite } from '../kit/mesh.ts';
 import { fetchAllPop3 } from '../kit/pop3-client.ts';
 import { startPop3Server } from '../kit/pop3-server.ts';
 import { startSmtpLedger, type SmtpLedger } from '../kit/smtp-ledger.ts';
 import { Background } from './background.ts';
+import { showInspection } from './inspection.ts';
 import { Story } from './story.ts';
 
 /**
@@ -23,6 +25,8 @@ const MAILS = 200;
 const TICKET_TTL = '10s';
 const DECISION_LIMIT_MS = 5000;
 const SESSION_LINE_MS = 5000;
+const NO_CLAMD =
+  'No clamd on this machine: inspection for viruses is not shown, and nothing stands in for it (Debian: apt-get install clamav-daemon).';
 
 const story = new Story({ json: process.argv.includes('--json') });
 let mesh: Mesh | undefined;
@@ -40,15 +44,24 @@ async function tell(mesh: Mesh): Promise<void> {
   const mailbox = new Mailbox();
   const smtp = await startSmtpLedger({ mailbox });
   const pop3 = await startPop3Server({ mailbox, users: { [USER]: PASSWORD } });
+  const scanners = hasClamd() ? await Promise.all([startClamd(), startClamd()]) : [];
   try {
-    await chapters(mesh, smtp, pop3.port);
+    await chapters(mesh, { smtp, mailbox, pop3Port: pop3.port, scanners });
   } finally {
-    await smtp.stop();
-    await pop3.stop();
+    await Promise.all([smtp.stop(), pop3.stop(), ...scanners.map((scanner) => scanner.stop())]);
   }
 }
 
-async function chapters(mesh: Mesh, smtp: SmtpLedger, pop3Port: number): Promise<void> {
+interface Surroundings {
+  readonly smtp: SmtpLedger;
+  readonly mailbox: Mailbox;
+  readonly pop3Port: number;
+  /** A pair of clamd, or none where there is no clamd. */
+  readonly scanners: readonly Clamd[];
+}
+
+async function chapters(mesh: Mesh, { smtp, mailbox, pop3Port, scanners }: Surroundings): Promise<void> {
+  const inspect = { clamd: scanners.map(({ address }) => address) };
   const site = await story.step('a site comes up', async () => {
     const made = await mesh.addSite({
       name: 'tokyo-1',
@@ -56,7 +69,11 @@ async function chapters(mesh: Mesh, smtp: SmtpLedger, pop3Port: number): Promise
         { name: 's1', address: '127.0.1.1', roles: ['auth', 'relay', 'manager'] },
         { name: 's2', address: '127.0.1.2', roles: ['auth', 'relay', 'manager'] },
       ],
-      settings: { 'auth.ticketTtl': TICKET_TTL, 'relay.destinations.extraPorts': [smtp.port, pop3Port] },
+      settings: {
+        'auth.ticketTtl': TICKET_TTL,
+        'relay.destinations.extraPorts': [smtp.port, pop3Port],
+        ...(scanners.length === 0 ? {} : { 'relay.inspect': inspect }),
+      },
     });
     await made.start();
     mesh.publish([made]);
@@ -83,6 +100,9 @@ async function chapters(mesh: Mesh, smtp: SmtpLedger, pop3Port: number): Promise
       throw new Error(`fetched ${mails.length} mails, and not the one that was sent, byte for byte`);
     return { value: undefined, words: `${mails[0].length} bytes over POP3, byte for byte what was sent` };
   });
+
+  if (scanners.length === 0) story.remark(NO_CLAMD);
+  else await showInspection(story, { smtp, mailbox, scanners, smtpPort, fetchPort, user: USER, password: PASSWORD });
 
   const background = new Background({ port: smtpPort, count: MAILS });
   background.start();

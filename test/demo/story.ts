@@ -37,6 +37,11 @@ export class Story {
     }
   }
 
+  /** Something that is not shown here, and why. */
+  remark(words: string): void {
+    this.#print(`  ${this.#paint(33, '-')} ${words}`);
+  }
+
   /** What went wrong, and where to look. */
   fail(error: unknown): void {
     if (this.#steps.every(({ ok }) => ok)) this.#steps.push({ name: 'preparation', ok: false, ms: 0, error: messageOf(error) });

@@ -6,6 +6,7 @@ import { expect, test } from 'vitest';
 import { agentMetrics } from '../../packages/agent/src/agent-metrics.ts';
 import { authMetrics } from '../../packages/auth/src/auth-metrics.ts';
 import { managerMetrics } from '../../packages/manager/src/manager-metrics.ts';
+import { InspectionMetrics } from '../../packages/relay/src/supervisor/inspection-metrics.ts';
 import { RelayMetrics } from '../../packages/relay/src/supervisor/relay-metrics.ts';
 
 /** docs/metrics.md says what the roles export, and what they export says nothing about anybody. */
@@ -15,10 +16,12 @@ const page = readFileSync(join(import.meta.dirname, '../../docs/metrics.md'), 'u
 /** Label values that the page names by where they come from. */
 const RELAYS = ['s1', 's2'];
 const AUTHS = ['s1'];
+const SCANNERS = ['1', '2'];
 const LISTS: Readonly<Record<string, readonly string[]>> = {
   'any code of [errors](errors.md)': Object.keys(REFUSALS),
   'the relays of the table, by name': RELAYS,
   'the auths of the site, by name': AUTHS,
+  'the scanners of `relay.inspect.clamd`, by their place in the list': SCANNERS,
 };
 
 interface Metric {
@@ -52,7 +55,10 @@ const REGISTER: Readonly<Record<string, (metrics: Metrics) => unknown>> = {
       },
       { relays: RELAYS, auths: AUTHS },
     ),
-  relay: (metrics) => new RelayMetrics(metrics, () => ({ reports: [], ready: 0, detectionsWaiting: 0 }), { certificateExpiresAtMs: 0 }),
+  relay: (metrics) => {
+    new InspectionMetrics(metrics, () => ({ scanners: [], spoolBytes: 0, differsForMs: 0 }), { scanners: SCANNERS.length });
+    return new RelayMetrics(metrics, () => ({ reports: [], ready: 0, detectionsWaiting: 0 }), { certificateExpiresAtMs: 0 });
+  },
   auth: (metrics) =>
     authMetrics(metrics, {
       managers: () => 0,

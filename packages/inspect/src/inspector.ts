@@ -68,6 +68,8 @@ export interface Inspector {
   readonly state: string;
   /** The beginning of the header of the message that is held; empty when its protocol needs no notice in its place. */
   readonly messageHeader?: Buffer;
+  /** Clients differ about what the held message is, or where it ends: it may not be released, whatever a scanner says. */
+  readonly messageIsAmbiguous?: boolean;
   /** Returns how many bytes were taken: fewer when the rest must wait for the server or for decide(). */
   fromClient(bytes: Buffer): number;
   /** Returns how many bytes were taken: fewer when the rest must wait for decide() or contentReleased(). */

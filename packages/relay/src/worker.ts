@@ -15,6 +15,9 @@ import { Sweep } from './stream/sweep.ts';
 import { type Counts, Tally } from './tally.ts';
 import type { WorkerContext } from './worker-context.ts';
 import type { Detection } from './inspect/detection.ts';
+import { Inspection } from './inspect/inspection.ts';
+import { type InspectionCounts, totalOf, uninspectedOf } from './inspect/inspection-tally.ts';
+import type { ScannerStatus } from './scan/scanner-pool.ts';
 
 /** Why a worker cannot do its work. */
 export type Unable = 'no descriptors left' | 'destination DNS dead';
@@ -26,6 +29,17 @@ export interface WorkerReport {
   readonly loopDelayUs: number;
   readonly unable: Unable | undefined;
   readonly counts: Counts;
+  /** Not set: nothing is inspected. */
+  readonly inspection?: WorkerInspection | undefined;
+}
+
+/** What inspection has done since the last report, and its scanners now. */
+export interface WorkerInspection {
+  readonly verdicts: Readonly<Record<'clean' | 'infected' | 'unscannable' | 'uninspected', number>>;
+  readonly scanners: readonly Pick<ScannerStatus, 'address' | 'up' | 'why' | 'signatures' | 'signaturesAt'>[];
+  /** In more detail. */
+  readonly counts: InspectionCounts;
+  readonly spoolBytes: number;
 }
 
 export interface WorkerComponents {
@@ -108,6 +122,7 @@ export class RelayWorker {
       loopDelayUs: Math.max(0, Math.round(delayMs * 1000)),
       unable: this.#areDescriptorsScarce ? 'no descriptors left' : resolver.health.dead ? 'destination DNS dead' : undefined,
       counts: tally.take(),
+      inspection: this.#inspectionReport(),
     };
   }
 
@@ -129,12 +144,13 @@ export class RelayWorker {
     clearInterval(this.#selfCheck);
     this.#loopDelay.disable();
     this.#context.sweep.stop();
+    this.#context.inspection?.close();
     for (const connection of this.#connections) connection.close();
     this.#listener.close();
   }
 
   #contextOf({ log, onDetection }: WorkerComponents, settings: RelaySettings): WorkerContext {
-    const { limits, destinations, workers } = settings;
+    const { limits, destinations, workers, inspect } = settings;
     const now = (): number => performance.now();
     const policy = new DestinationPolicy(destinations);
     return {
@@ -156,9 +172,23 @@ export class RelayWorker {
       maxSessionsPerDevice: limits.maxSessionsPerDevice,
       proxyTo: new Set(destinations.proxyProtocol.map((entry) => entry.toLowerCase())),
       isDraining: () => this.#isDraining,
-      inspection: undefined,
+      inspection: inspect === undefined ? undefined : new Inspection({ log, now }, { settings: inspect, relay: settings.name, workers }),
       onDetection: onDetection ?? (() => {}),
     };
+  }
+
+  #inspectionReport(): WorkerInspection | undefined {
+    const { inspection } = this.#context;
+    if (inspection === undefined) return undefined;
+    const { scanners, spoolBytes } = inspection;
+    const counts = inspection.tally.take();
+    const verdicts = {
+      clean: totalOf(counts, 'clean'),
+      infected: totalOf(counts, 'infected'),
+      unscannable: totalOf(counts, 'unscannable'),
+      uninspected: uninspectedOf(counts),
+    };
+    return { verdicts, scanners, counts, spoolBytes };
   }
 
   #onConnection(socket: TLSSocket, peer: Peer): void {

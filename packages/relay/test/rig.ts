@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { createLogger } from '@sekisho/telemetry';
 import { afterEach, beforeAll } from 'vitest';
+import type { Detection } from '../src/inspect/detection.ts';
 import type { RelaySettings } from '../src/settings.ts';
 import { RelayWorker, type WorkerReport } from '../src/worker.ts';
 import { TestAgent } from './agent.ts';
@@ -15,6 +16,8 @@ export class Rig {
   device!: TestDevice;
   /** The log of every worker, line by line. */
   readonly lines: Record<string, unknown>[] = [];
+  /** The viruses that any worker found. */
+  readonly detections: Detection[] = [];
   readonly #cleanUps: (() => unknown)[] = [];
   readonly #log = createLogger({
     role: 'relay',
@@ -29,6 +32,7 @@ export class Rig {
     afterEach(async () => {
       for (const cleanUp of this.#cleanUps.splice(0).reverse()) await cleanUp();
       this.lines.length = 0;
+      this.detections.length = 0;
     });
   }
 
@@ -37,7 +41,7 @@ export class Rig {
   }
 
   async worker(change: Change = {}): Promise<RelayWorker> {
-    const worker = await RelayWorker.start({ log: this.#log }, this.site.settings(change));
+    const worker = await RelayWorker.start({ log: this.#log, onDetection: (detection) => this.detections.push(detection) }, this.site.settings(change));
     this.defer(() => worker.close());
     return worker;
   }

@@ -10,7 +10,7 @@ export interface Asked {
   readonly content: Buffer;
   readonly socket: Socket;
   /** Each with a NUL, unless it has its end already. */
-  answer(reply: string): void;
+  readonly answer: (reply: string) => void;
 }
 
 /** Speaks clamd's protocol, and does what no real one can be made to do. Made by `startScriptedScanner`. */

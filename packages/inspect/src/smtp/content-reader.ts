@@ -85,6 +85,7 @@ export class ContentReader {
 
   /** Passes of native searches, since each byte of every message comes through here: the order of the text is restored at the end. */
   #firstStop(bytes: Buffer): Stop | undefined {
+    if (!bytes.includes(DOT)) return undefined;
     const regular = this.#firstLineDot(bytes);
     const head = regular === undefined ? bytes : bytes.subarray(0, regular.at);
     const odd = Math.min(behindBareCr(head), this.#behindNul(head));

@@ -37,6 +37,12 @@ describe('extensions', () => {
     expect(stateAfter(`${ehlo('250-mx\\r\\n250-SIZE\\r\\n')}\ns -> 250 DSN\nc <~ 250-mx\\r\\n250-SIZE\\r\\n250 DSN\\r\\n`)).toBe('commands');
   });
 
+  test('each reply has the whole limit', () => {
+    const reply = `250 ${'x'.repeat(2000)}`;
+    const times = Math.ceil(MAX_EHLO_REPLY_BYTES / 2000);
+    expect(stateAfter(`s => 220 hello\n${`c => EHLO client\ns => ${reply}\n`.repeat(times)}`)).toBe('commands');
+  });
+
   test('a reply without end is cut off', () => {
     const line = `250-X${'x'.repeat(1000)}\\r\\n`;
     expect(stateAfter(`${ehlo(line.repeat(Math.ceil(MAX_EHLO_REPLY_BYTES / 1000)))}

@@ -131,6 +131,6 @@ describe('ends', () => {
       * endServer
       * endClient
     `)).toBe('ended');
-    expect(stateAfter(`s -|\n* endServer\n* endClient`)).toBe('ended');
+    expect(stateAfter(`s -|\n* endServer\n* endClient\ns -> 220 too late\nc -> QUIT`)).toBe('ended');
   });
 });

@@ -53,7 +53,7 @@ describe('a message that is held', () => {
       * endClient
     `)).toBe('ended');
     expect(stateAfter(`${HELD}
-      c ~> NO\\nOP\\r\\n
+      c ~> NO\\n
       ! refuse 4 no scanner
       * resetServer
       c <- 451 4.7.1 no scanner (r7)
@@ -104,6 +104,14 @@ describe('a message that is held', () => {
       s -> 421 gone
       c <- 421 gone
       * resetServer
+      * endClient
+    `)).toBe('ended');
+    expect(stateAfter(`${HELD}
+      s -> 452 4.3.1 no space
+      * messageAbort
+      c <- 452 4.3.1 no space
+      * resetServer
+      c -> NOOP
       c <- 421 4.3.0 the connection to the server is closed after a refusal, connect again (r7)
       * endClient
     `)).toBe('ended');
@@ -112,6 +120,15 @@ describe('a message that is held', () => {
   test('is not accepted by a server that has not seen its end', () => {
     expect(stateAfter(`${HELD}
       s -> 250 queued
+      c <- 451 4.5.0 the server replied before the end of the message, try again later (r7)
+      * messageAbort
+      ${dead('premature_accept server')}
+    `)).toBe('dead');
+  });
+
+  test('nor is it begun again', () => {
+    expect(stateAfter(`${IN_CONTENT}
+      s -> 354 more
       c <- 451 4.5.0 the server replied before the end of the message, try again later (r7)
       * messageAbort
       ${dead('premature_accept server')}

@@ -3,7 +3,6 @@ import { LineReader } from '../pop3/line-reader.ts';
 import { kindOfCommand, MAX_AUTH_LINE_BYTES, MAX_COMMAND_LINE_BYTES } from './command.ts';
 import { ContentReader } from './content-reader.ts';
 import { ExtensionsReply } from './extensions.ts';
-import { FarEnds } from './far-ends.ts';
 import {
   ACCEPTED_DATA,
   CLIENT_INJECTION,
@@ -21,6 +20,7 @@ import {
 } from './faults.ts';
 import { type Asked, type LocalAnswer, Outstanding } from './outstanding.ts';
 import { MAX_REPLY_LINE_BYTES, type ReplyLine, ReplyReader } from './reply-reader.ts';
+import { ServerEnd } from './server-end.ts';
 import { refusalWords, replyLine, WORDS } from './words.ts';
 
 /** What comes next from the client, or what it must wait for. */
@@ -63,7 +63,7 @@ export class SmtpInspector implements Inspector {
   readonly #commandLines = new LineReader();
   readonly #replies = new ReplyReader();
   readonly #extensions: ExtensionsReply;
-  readonly #ends: FarEnds;
+  readonly #server: ServerEnd;
   #content = new ContentReader();
 
   /** The client has the beginning of a reply. */
@@ -81,7 +81,7 @@ export class SmtpInspector implements Inspector {
     this.#starttls = init.starttls;
     this.#reference = init.reference;
     this.#extensions = new ExtensionsReply({ hidesStarttls: init.starttls === 'hide' });
-    this.#ends = new FarEnds(components);
+    this.#server = new ServerEnd(components);
   }
 
   get state(): string {
@@ -96,7 +96,7 @@ export class SmtpInspector implements Inspector {
 
   fromServer(bytes: Buffer): number {
     let at = 0;
-    while (at < bytes.length && !this.#ends.isServerLost && this.#state !== 'ended') at = this.#takeFromServer(bytes, at);
+    while (at < bytes.length && !this.#server.isLost && this.#state !== 'ended') at = this.#takeFromServer(bytes, at);
     return bytes.length;
   }
 
@@ -106,7 +106,7 @@ export class SmtpInspector implements Inspector {
       case 'content':
         // With a reset: a server might take a FIN for the end of the message.
         this.#sink.onMessageAbort();
-        this.#ends.loseServer();
+        this.#server.reset();
         return this.#finish();
       case 'swallowing':
       case 'orphaned':
@@ -117,19 +117,19 @@ export class SmtpInspector implements Inspector {
       case 'dead':
         return;
       default:
-        this.#ends.endServer();
+        this.#server.end();
     }
   }
 
   serverEnded(): void {
-    if (this.#ends.isServerLost || this.#state === 'ended') return;
-    if (this.#state === 'blind') return this.#ends.endClient();
+    if (this.#server.isLost || this.#state === 'ended') return;
+    if (this.#state === 'blind') return this.#sink.endClient();
     if (this.#hasMessage()) {
       this.#say(WORDS.lostServer);
       this.#sink.onMessageAbort();
-      this.#ends.loseServer();
+      this.#server.reset();
     }
-    this.#ends.endServer();
+    this.#server.end();
     this.#finish();
   }
 
@@ -138,7 +138,7 @@ export class SmtpInspector implements Inspector {
     if (disposition.action === 'release') return this.#release();
     const refusal =
       disposition.action === 'refuse' ? disposition : { temporary: false, text: 'the message was not accepted' };
-    this.#ends.loseServer();
+    this.#server.reset();
     this.#say(refusalWords(refusal));
     this.#state = 'orphaned';
     if (this.#clientHasEnded) this.#finish();
@@ -325,14 +325,17 @@ export class SmtpInspector implements Inspector {
       case 'starttls':
         return code < 300 ? this.#goBlind() : this.#backToCommands();
       case 'verdict':
-        return this.#ends.loseServer();
+        this.#server.reset();
+        // 421 says that the connection ends (RFC 5321 3.8); a client in the middle of its message reads it after that.
+        if (code === FAREWELL && this.#state === 'orphaned') this.#finish();
+        return;
       default:
     }
   }
 
   #backToCommands(): void {
     this.#state = 'commands';
-    if (this.#clientHasEnded) this.#ends.endServer();
+    if (this.#clientHasEnded) this.#server.end();
   }
 
   #goBlind(): void {
@@ -343,7 +346,7 @@ export class SmtpInspector implements Inspector {
   #beginMessage(): void {
     if (this.#clientHasEnded) {
       // As in the middle of content.
-      this.#ends.loseServer();
+      this.#server.reset();
       return this.#finish();
     }
     this.#content = new ContentReader();
@@ -355,7 +358,7 @@ export class SmtpInspector implements Inspector {
     this.#state = 'final';
     this.#outstanding.push('message');
     this.#sink.toServer(FINAL_DOT);
-    if (this.#clientHasEnded) this.#ends.endServer();
+    if (this.#clientHasEnded) this.#server.end();
   }
 
   // What we say and do ourselves.
@@ -389,14 +392,14 @@ export class SmtpInspector implements Inspector {
   #violate({ code, by, detail, words }: Fault): void {
     if (words !== undefined) this.#say(words);
     if (this.#hasMessage()) this.#sink.onMessageAbort();
-    this.#ends.loseServer();
-    this.#ends.endClient();
+    this.#server.reset();
+    this.#sink.endClient();
     this.#state = 'dead';
     this.#sink.onViolation({ code, by, detail });
   }
 
   #finish(): void {
-    this.#ends.endClient();
+    this.#sink.endClient();
     this.#state = 'ended';
   }
 }

@@ -169,7 +169,7 @@ export class InspectedPipe implements MuxStreamHandler, InspectorSink {
       bytes: 0,
       isComplete: false,
       keepAlive: undefined,
-      isClientServed: true,
+      isClientServed: false,
     };
     this.#message = message;
     if (this.#protocol === 'pop3') message.keepAlive = setInterval(() => this.#keepAlive(message), KEEP_ALIVE_MS);
@@ -213,6 +213,7 @@ export class InspectedPipe implements MuxStreamHandler, InspectorSink {
       bytes: message.bytes,
       reference: this.#reference,
       header: this.#inspector.messageHeader ?? NOTHING,
+      isAmbiguous: this.#inspector.messageIsAmbiguous === true,
       signal: message.abort.signal,
     });
     if (this.#message !== message) return;
@@ -268,7 +269,8 @@ export class InspectedPipe implements MuxStreamHandler, InspectorSink {
   // Moving bytes.
 
   #canTakeFromClient(): boolean {
-    return !this.#isServerBlocked && this.#message?.spool.isBusy !== true;
+    // A client that does not read gets no more answers of ours either.
+    return !this.#isServerBlocked && !this.#isClientBlocked && this.#message?.spool.isBusy !== true;
   }
 
   #canTakeFromServer(): boolean {

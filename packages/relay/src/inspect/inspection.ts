@@ -24,6 +24,19 @@ export interface Verdict {
   readonly digest: string;
 }
 
+/** A message whose end has come. */
+interface CompleteMessage {
+  readonly protocol: InspectedProtocol;
+  readonly bytes: number;
+  /** The beginning of its header; POP3 only. */
+  readonly header: Buffer;
+  readonly isAmbiguous: boolean;
+  /** Of its session. */
+  readonly reference: string;
+  /** Nobody waits for the verdict any more. */
+  readonly signal: AbortSignal;
+}
+
 /** What the inspected sessions of one worker share: the scanners, the room for spools, the policy. */
 export class Inspection {
   readonly settings: InspectSettings;
@@ -79,7 +92,7 @@ export class Inspection {
   /** What is to be done about a complete message. Rejects only when the spool was discarded meanwhile. */
   async judge(
     spool: Spool,
-    message: { readonly protocol: InspectedProtocol; readonly bytes: number; readonly reference: string; readonly header: Buffer; readonly signal: AbortSignal },
+    message: CompleteMessage,
   ): Promise<{ readonly verdict: Verdict; readonly disposition: Disposition }> {
     const startMs = this.#now();
     const result = await this.#scan(spool, message);
@@ -95,8 +108,9 @@ export class Inspection {
     this.#pool.close();
   }
 
-  async #scan(spool: Spool, { bytes, signal }: { readonly bytes: number; readonly signal: AbortSignal }): Promise<ScanResult> {
+  async #scan(spool: Spool, { bytes, isAmbiguous, signal }: CompleteMessage): Promise<ScanResult> {
     const { maxScanBytes, scanTimeoutMs } = this.settings;
+    if (isAmbiguous) return { kind: 'unscannable', cause: 'ambiguous', detail: '' };
     if (bytes > maxScanBytes) return { kind: 'unscannable', cause: 'too_big', detail: `${bytes} bytes` };
     await spool.finish();
     if (spool.failure !== undefined) return { kind: 'unscannable', cause: 'no_room', detail: spool.failure };

@@ -1,6 +1,6 @@
 import { type Disposition, withheldNotice } from '@sekisho/inspect';
 import type { ScanResult, UnscannableCause } from '../scan/scanner.ts';
-import type { InspectSettings, UnscannableAction } from './settings.ts';
+import type { InspectSettings } from './settings.ts';
 
 /** What was done with a message: a closed set, for logs and metrics (docs/inspection.md). */
 export const ACTIONS = ['delivered', 'rejected', 'deferred', 'replaced'] as const;
@@ -28,7 +28,8 @@ export function dispositionOf(
     if (policy.onInfected[message.protocol] === 'pass') return DELIVERED;
     return refused(message, `a virus was found: ${result.signature}`, { kind: 'infected', signature: result.signature });
   }
-  const action = policy.onUnscannable[POLICY_KEYS[result.cause]];
+  const key = POLICY_KEYS[result.cause];
+  const action = key === undefined ? 'reject' : policy.onUnscannable[key];
   if (action === 'pass') return DELIVERED;
   const text = `the message could not be checked for viruses: ${CAUSE_TEXTS[result.cause]}`;
   if (action === 'defer') return { action: 'deferred', disposition: { action: 'refuse', temporary: true, text } };
@@ -37,13 +38,16 @@ export function dispositionOf(
 
 const DELIVERED = { action: 'delivered', disposition: { action: 'release' } } as const;
 
-const POLICY_KEYS: Readonly<Record<UnscannableCause, keyof InspectSettings['onUnscannable']>> = {
+/** Undefined: there is nothing to choose. */
+const POLICY_KEYS: Readonly<Record<UnscannableCause, keyof InspectSettings['onUnscannable'] | undefined>> = {
   too_big: 'tooBig',
   limits: 'tooBig',
   encrypted: 'encrypted',
   scanner_down: 'scannerDown',
   no_room: 'scannerDown',
   timeout: 'timeout',
+  // Its reader may see another message than the scanner.
+  ambiguous: undefined,
 };
 
 const CAUSE_TEXTS: Readonly<Record<UnscannableCause, string>> = {
@@ -53,6 +57,7 @@ const CAUSE_TEXTS: Readonly<Record<UnscannableCause, string>> = {
   scanner_down: 'no scanner is available, try again later',
   no_room: 'the relay has no room for it now, try again later',
   timeout: 'the scanner took too long, try again later',
+  ambiguous: 'mail programs would not agree where its lines end',
 };
 
 type Finding = { readonly kind: 'infected'; readonly signature: string } | { readonly kind: 'unscannable'; readonly cause: string };

@@ -2,11 +2,13 @@ import { X509Certificate } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import type { Logger, Metrics } from '@sekisho/telemetry';
 import type { RelayReport } from '@sekisho/wire';
+import { prepareSpoolDirectory } from '../inspect/spool.ts';
 import { DEFAULT_DEADLINES, type RelaySettings } from '../settings.ts';
 import { SESSION_STATES } from '../stream/outcome.ts';
 import type { WorkerReport } from '../worker.ts';
 import { ControlPort } from './control-port.ts';
 import { DETECTION_TICK_MS, DetectionQueue } from './detection-queue.ts';
+import { InspectionBoard } from './inspection-board.ts';
 import { InspectionSummary } from './inspection-summary.ts';
 import { MachineLoad } from './machine-load.ts';
 import { RelayMetrics } from './relay-metrics.ts';
@@ -58,6 +60,8 @@ export class RelaySupervisor {
   readonly #detections: DetectionQueue;
   readonly #detectionTick: NodeJS.Timeout;
   readonly #inspection = new InspectionSummary();
+  /** Undefined when nothing is inspected. */
+  readonly #board: InspectionBoard | undefined;
   readonly #throughput = new Throughput({ now: () => performance.now() });
   #controlPort = 0;
   #isDraining = false;
@@ -89,6 +93,7 @@ export class RelaySupervisor {
       () => ({ reports: this.#pool.reports, ready: this.#pool.ready, detectionsWaiting: this.#detections.size }),
       { certificateExpiresAtMs: Date.parse(new X509Certificate(credentials.certPem).validTo) },
     );
+    this.#board = settings.inspect === undefined ? undefined : this.#inspectionBoard(components.metrics, settings.inspect.clamd);
     this.#detections = new DetectionQueue({
       log,
       now: () => performance.now(),
@@ -120,6 +125,7 @@ export class RelaySupervisor {
 
   /** Binds the control port, which no second relay can have, and then the workers' shared one. */
   async start(): Promise<void> {
+    if (this.#settings.inspect !== undefined) await prepareSpoolDirectory(this.#settings.inspect.spoolDirectory);
     this.#controlPort = await this.#control.listen();
     await this.#pool.start();
     this.#log.info(
@@ -193,8 +199,15 @@ export class RelaySupervisor {
 
   #onReport({ counts, inspection }: WorkerReport): void {
     this.#metrics.add(counts);
-    if (inspection !== undefined) this.#inspection.add(inspection);
     this.#throughput.add(counts.bytesUp + counts.bytesDown);
+    if (inspection === undefined) return;
+    this.#inspection.add(inspection);
+    this.#board?.add(inspection);
+  }
+
+  #inspectionBoard(metrics: Metrics, scanners: readonly string[]): InspectionBoard {
+    const reports = () => this.#pool.reports.flatMap(({ inspection }) => (inspection === undefined ? [] : [inspection]));
+    return new InspectionBoard({ log: this.#log, metrics, now: () => performance.now(), reports }, { scanners });
   }
 
   #unable(reports: readonly WorkerReport[]): string | undefined {
