@@ -8,8 +8,10 @@ import type { ConnectionEnd } from './relayed.ts';
 export interface DirectInit {
   readonly host: string;
   readonly port: number;
-  readonly protocol: MailProtocol;
+  /** To connect. */
   readonly timeoutMs: number;
+  /** See idleMsOf(). */
+  readonly idleMs: number;
   /** As for managers: where the system's DNS is not to be used, it is not used for destinations either. */
   readonly dnsServers: readonly string[];
 }
@@ -25,6 +27,12 @@ export interface DirectHandler {
 /** A session in which no byte moves: the longest wait of its protocol (RFC 5321 4.5.3.2.6, RFC 1939 3, RFC 2177) and more. */
 const IDLE_MS: Readonly<Record<'smtp' | 'pop3' | 'imap', number>> = { smtp: 660_000, pop3: 1_800_000, imap: 1_860_000 };
 
+/** How long a session of this protocol, direct or relayed, may be without a byte in either direction. */
+export function idleMsOf(protocol: MailProtocol): number {
+  if (protocol.startsWith('smtp')) return IDLE_MS.smtp;
+  return protocol.startsWith('pop3') ? IDLE_MS.pop3 : IDLE_MS.imap;
+}
+
 /** A client's connection to its destination without the mesh: DNS, happy eyeballs (RFC 8305), bytes both ways. */
 export class DirectConnection {
   bytesUp = 0;
@@ -36,6 +44,8 @@ export class DirectConnection {
   #state: 'connecting' | 'open' | 'over' = 'connecting';
   #clientEnded = false;
   #serverEnded = false;
+  /** Known since the first side is gone. */
+  #end: ConnectionEnd | undefined;
 
   constructor(components: { readonly client: Socket; readonly handler: DirectHandler }, init: DirectInit) {
     this.#client = components.client;
@@ -50,7 +60,7 @@ export class DirectConnection {
     });
     this.#timer = setTimeout(() => this.#fail('CONNECT_TIMEOUT'), init.timeoutMs);
     this.#server.on('error', (error: NodeJS.ErrnoException) => this.#onServerError(error));
-    this.#server.once('connect', () => this.#start(IDLE_MS[familyOf(init.protocol)]));
+    this.#server.once('connect', () => this.#start(init.idleMs));
   }
 
   /** Ends both sides at once. */
@@ -67,22 +77,29 @@ export class DirectConnection {
     const server = this.#server;
     this.#state = 'open';
     this.#handler.onConnected(server.remoteAddress ?? '');
-    server.setTimeout(idleMs, () => this.abort());
+    for (const side of [client, server]) side.setTimeout(idleMs, () => this.abort());
     pump(client, server, (bytes) => (this.bytesUp += bytes));
     pump(server, client, (bytes) => (this.bytesDown += bytes));
     client.on('end', () => (this.#clientEnded = true));
     server.on('end', () => (this.#serverEnded = true));
-    client.on('close', () => this.#onClosed(server, 'client_aborted'));
-    server.on('close', () => this.#onClosed(client, 'destination_aborted'));
-    if (client.destroyed) return this.#onClosed(server, 'client_aborted');
+    client.on('close', () => this.#onClosed(server, this.#clientEnded, 'client_aborted'));
+    server.on('close', () => this.#onClosed(client, this.#serverEnded, 'destination_aborted'));
+    if (client.destroyed) return this.#onClosed(server, false, 'client_aborted');
     client.resume();
   }
 
-  /** One side is gone: with both ends said that is the end, otherwise the other side must hear that it was none. */
-  #onClosed(other: Socket, end: ConnectionEnd): void {
-    if (this.#clientEnded && this.#serverEnded) return this.#finish('completed');
+  /**
+   * One side is gone. If it had ended before, its last words and its end still reach the other, who is heard no more;
+   * otherwise the other must hear that there was no end.
+   */
+  #onClosed(other: Socket, hadEnded: boolean, end: ConnectionEnd): void {
+    this.#end ??= this.#clientEnded && this.#serverEnded ? 'completed' : end;
+    if (hadEnded && !other.destroyed) {
+      other.resume();
+      return;
+    }
     resetSocket(other);
-    this.#finish(end);
+    this.#finish(this.#end);
   }
 
   #onServerError(error: NodeJS.ErrnoException): void {
@@ -107,15 +124,12 @@ export class DirectConnection {
 function pump(from: Socket, to: Socket, count: (bytes: number) => void): void {
   from.on('data', (chunk: Buffer) => {
     count(chunk.length);
+    // It had ended and broke off: what it is told goes nowhere.
+    if (to.destroyed) return;
     if (!to.write(chunk)) from.pause();
   });
   from.on('end', () => to.end());
   to.on('drain', () => from.resume());
-}
-
-function familyOf(protocol: MailProtocol): 'smtp' | 'pop3' | 'imap' {
-  if (protocol.startsWith('smtp')) return 'smtp';
-  return protocol.startsWith('pop3') ? 'pop3' : 'imap';
 }
 
 /** A lookup for net.connect that asks these servers and nobody else. */

@@ -88,6 +88,7 @@ test.each<[string, (race: RelayRace) => void]>([
   steps(race, 300);
   race.refused(0, 'CONNECT_REFUSED');
   expect(steps(race, 4000)).toEqual([]);
+  expect(race.wakeAtMs).toBe(5000);
   happen(race);
   expect(steps(race, 4001)).toEqual([]);
   expect(race.verdict).toEqual({ kind: 'refused', code: 'CONNECT_REFUSED' });

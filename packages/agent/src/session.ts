@@ -5,7 +5,7 @@ import { encodeFrame, MAIL_PROTOCOLS, type MailProtocol, type Message, type MuxS
 import type { Clock } from './clock.ts';
 import type { AgentMetrics, Outcome, RouteTaken, SessionState } from './agent-metrics.ts';
 import { endpointText, refuseClient } from './client-socket.ts';
-import { DirectConnection } from './direct.ts';
+import { DirectConnection, idleMsOf } from './direct.ts';
 import type { Lease } from './lease-state.ts';
 import { RelayLeg } from './relay-leg.ts';
 import { type ConnectionEnd, RelayedConnection } from './relayed.ts';
@@ -210,11 +210,11 @@ export class Session {
     const elapsedMs = clock.now() - this.#startedAtMs;
     this.#connectMs = Math.round(elapsedMs);
     metrics.timeToRelay.observe({}, elapsedMs / 1000);
-    const connection = new RelayedConnection({
-      client: this.#init.client,
-      stream,
-      onEnded: (end) => this.#end(end === 'destination_aborted' && link.gone ? 'relay_lost' : end),
-    });
+    const { client, protocol } = this.#init;
+    const connection = new RelayedConnection(
+      { client, stream, onEnded: (end) => this.#end(end === 'destination_aborted' && link.gone ? 'relay_lost' : end) },
+      { idleMs: idleMsOf(protocol) },
+    );
     this.#traffic = connection;
     connection.start(rest);
   }
@@ -245,7 +245,7 @@ export class Session {
           onEnded: (end: ConnectionEnd) => this.#end(end),
         },
       },
-      { ...destination, protocol, timeoutMs: timings.directTimeoutMs, dnsServers: settings.dns.servers },
+      { ...destination, timeoutMs: timings.directTimeoutMs, idleMs: idleMsOf(protocol), dnsServers: settings.dns.servers },
     );
   }
 
