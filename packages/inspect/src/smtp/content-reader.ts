@@ -30,17 +30,18 @@ export interface ContentRead {
  *    - CRLF: the end.
  *    - LF, NUL, or CR without LF (CR CR LF too): smuggling. Servers take `.LF` (Exim, sendmail, Postfix), `.CR` (Cisco)
  *      and `.CR CR LF` (Postfix drops every CR before LF) for the end, or a NUL for the end of the text of the line.
- *    - anything else: content.
+ *    - anything else: content. RFC 5321 4.5.2 has the dot taken away, doubled or not. A few servers leave one that is
+ *      not doubled: their text has that dot more than the scanner's, and the same end.
  * 2. A dot directly behind a CR, or behind an LF that has no CR before it: smuggling. Where such a break ends a line, the
  *    dot may be the end, or it is unstuffed and the server has another text than the scanner.
  * 3. A dot behind NULs that stand behind a CR or LF (CRLF too), or that begin the content: smuggling. A server that drops
  *    NULs has 1 or 2.
  *
  * A dot anywhere else is content for everybody: no reader has the beginning of a line there. Every end of data and all
- * unstuffing need one, so CR, LF and NUL that are not beside such a dot pass as they are; whatever kind of line
- * break a server makes of them, it sees the same end. `CR CR LF . CR LF` is an end by the letter, and for all of these: some
- * have one line break before the dot and some have two. A server that knows it for none has the connection waiting: no
- * byte of the client follows an end of data before the reply to it.
+ * unstuffing need one, so CR, LF and NUL that are not beside such a dot pass as they are; whatever line break a server
+ * makes of them, it sees the same end. `CR CR LF . CR LF` is an end by the letter and for all of the above: some have one
+ * line break before the dot, and some have two. Should a server see no end where we see one, then it waits, and so does
+ * the client: no byte of it follows an end of data before the reply.
  *
  * The end itself, and a dot that may become one, are never given out.
  */

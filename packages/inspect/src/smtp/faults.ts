@@ -48,69 +48,66 @@ export const REPLY_FAULTS: Readonly<Record<ReplyFault, Fault>> = {
   },
 };
 
-export const SMUGGLING: Fault = {
-  code: 'bare_line_break',
-  by: 'client',
-  detail: 'a CR, LF or NUL beside a dot that begins a line of a message',
-  words: '554 5.6.0 the message has a CR, LF or NUL beside a dot that begins a line',
-};
-
-/** As SMUGGLING, in the rest of a message that the client knows to be refused. */
-export const SMUGGLING_UNHEARD: Fault = { code: SMUGGLING.code, by: SMUGGLING.by, detail: SMUGGLING.detail };
-
-export const UNOFFERED_COMMAND: Fault = {
-  code: 'unoffered_command',
-  by: 'client',
-  detail: 'a command with a payload that was not offered',
-  words: '502 5.5.1 this command was not offered',
-};
-
-export const CLIENT_INJECTION: Fault = {
-  code: 'starttls_injection',
-  by: 'client',
-  detail: 'bytes between STARTTLS and its reply',
-  words: '554 5.7.0 nothing may follow STARTTLS before its reply',
-};
-
-/** The client waits for a handshake, not for a line. */
-export const SERVER_INJECTION: Fault = {
-  code: 'starttls_injection',
-  by: 'server',
-  detail: 'bytes between the reply to STARTTLS and the handshake',
-};
-
-export const LONG_EXTENSIONS: Fault = {
-  code: 'line_too_long',
-  by: 'server',
-  detail: 'a reply to EHLO past its limit',
-  words: BROKEN_SERVER,
-};
-
-export const UNASKED_REPLY: Fault = {
-  code: 'unexpected_reply',
-  by: 'server',
-  detail: 'a reply to nothing',
-  words: BROKEN_SERVER,
-};
-
-/** The server has read other commands than we have. */
-export const ODD_INTERMEDIATE_REPLY: Fault = {
-  code: 'unexpected_reply',
-  by: 'server',
-  detail: 'an intermediate reply to a command that has none, or another one',
-  words: BROKEN_SERVER,
-};
-
-export const EARLY_ACCEPT: Fault = {
-  code: 'premature_accept',
-  by: 'server',
-  detail: 'a message is accepted before its end',
-  words: PREMATURE_ACCEPT,
-};
-
-export const ACCEPTED_DATA: Fault = {
-  code: 'premature_accept',
-  by: 'server',
-  detail: 'DATA itself is accepted',
-  words: PREMATURE_ACCEPT,
-};
+export const FAULTS = {
+  smuggling: {
+    code: 'bare_line_break',
+    by: 'client',
+    detail: 'a CR, LF or NUL beside a dot that begins a line of a message',
+    words: '554 5.6.0 the message has a CR, LF or NUL beside a dot that begins a line',
+  },
+  /** The client has its reply to that message. */
+  smugglingUnheard: {
+    code: 'bare_line_break',
+    by: 'client',
+    detail: 'a CR, LF or NUL beside a dot that begins a line of a message that was refused already',
+  },
+  unofferedCommand: {
+    code: 'unoffered_command',
+    by: 'client',
+    detail: 'a command with a payload that was not offered',
+    words: '502 5.5.1 this command was not offered',
+  },
+  clientInjection: {
+    code: 'starttls_injection',
+    by: 'client',
+    detail: 'bytes between STARTTLS and its reply',
+    words: '554 5.7.0 nothing may follow STARTTLS before its reply',
+  },
+  /** The client waits for a handshake, not for a line. */
+  serverInjection: {
+    code: 'starttls_injection',
+    by: 'server',
+    detail: 'bytes between the reply to STARTTLS and the handshake',
+  },
+  longExtensions: {
+    code: 'line_too_long',
+    by: 'server',
+    detail: 'a reply to EHLO past its limit',
+    words: BROKEN_SERVER,
+  },
+  unaskedReply: {
+    code: 'unexpected_reply',
+    by: 'server',
+    detail: 'a reply to nothing',
+    words: BROKEN_SERVER,
+  },
+  /** The server has read other commands than we have. */
+  oddIntermediateReply: {
+    code: 'unexpected_reply',
+    by: 'server',
+    detail: 'an intermediate reply to a command that has none, or another one',
+    words: BROKEN_SERVER,
+  },
+  earlyAccept: {
+    code: 'premature_accept',
+    by: 'server',
+    detail: 'a message is accepted before its end',
+    words: PREMATURE_ACCEPT,
+  },
+  acceptedData: {
+    code: 'premature_accept',
+    by: 'server',
+    detail: 'DATA itself is accepted',
+    words: PREMATURE_ACCEPT,
+  },
+} as const satisfies Readonly<Record<string, Fault>>;

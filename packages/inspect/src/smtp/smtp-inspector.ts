@@ -3,21 +3,7 @@ import { LineReader } from '../pop3/line-reader.ts';
 import { kindOfCommand, MAX_AUTH_LINE_BYTES, MAX_COMMAND_LINE_BYTES } from './command.ts';
 import { ContentReader } from './content-reader.ts';
 import { ExtensionsReply } from './extensions.ts';
-import {
-  ACCEPTED_DATA,
-  CLIENT_INJECTION,
-  EARLY_ACCEPT,
-  type Fault,
-  LINE_FAULTS,
-  LONG_EXTENSIONS,
-  ODD_INTERMEDIATE_REPLY,
-  REPLY_FAULTS,
-  SERVER_INJECTION,
-  SMUGGLING,
-  SMUGGLING_UNHEARD,
-  UNASKED_REPLY,
-  UNOFFERED_COMMAND,
-} from './faults.ts';
+import { type Fault, FAULTS, LINE_FAULTS, REPLY_FAULTS } from './faults.ts';
 import { type Asked, type LocalAnswer, Outstanding } from './outstanding.ts';
 import { MAX_REPLY_LINE_BYTES, type ReplyLine, ReplyReader } from './reply-reader.ts';
 import { ServerEnd } from './server-end.ts';
@@ -177,7 +163,7 @@ export class SmtpInspector implements Inspector {
       case 'swallowing':
         return this.#takeContent(bytes, at);
       case 'starttls':
-        this.#violate(CLIENT_INJECTION);
+        this.#violate(FAULTS.clientInjection);
         return bytes.length;
       case 'blind':
         this.#handshakeHasBegun = true;
@@ -215,7 +201,7 @@ export class SmtpInspector implements Inspector {
         if (this.#starttls === 'pass') return this.#forward(line, kind, kind);
         return this.#answerWith(this.#starttls === 'hide' ? WORDS.starttlsHidden : WORDS.starttlsRefused);
       case 'payload':
-        return this.#violate(UNOFFERED_COMMAND);
+        return this.#violate(FAULTS.unofferedCommand);
       default:
         this.#answerWith(WORDS.unknownCommand);
     }
@@ -234,7 +220,7 @@ export class SmtpInspector implements Inspector {
       this.#sink.toServer(content);
       this.#sink.onMessageData(content);
     });
-    if (outcome === 'smuggling') this.#violate(isSwallowed ? SMUGGLING_UNHEARD : SMUGGLING);
+    if (outcome === 'smuggling') this.#violate(isSwallowed ? FAULTS.smugglingUnheard : FAULTS.smuggling);
     else if (outcome === 'end') this.#onContentEnd(isSwallowed);
     return at + taken;
   }
@@ -255,7 +241,7 @@ export class SmtpInspector implements Inspector {
   #takeFromServer(bytes: Buffer, at: number): number {
     if (this.#state === 'blind') {
       if (this.#handshakeHasBegun) this.#sink.toClient(bytes.subarray(at));
-      else this.#violate(SERVER_INJECTION);
+      else this.#violate(FAULTS.serverInjection);
       return bytes.length;
     }
     const maxBytes = this.#outstanding.asked === 'auth' ? MAX_AUTH_LINE_BYTES : MAX_REPLY_LINE_BYTES;
@@ -269,7 +255,7 @@ export class SmtpInspector implements Inspector {
     const asked = this.#outstanding.asked ?? this.#unasked(line.code);
     if (asked === undefined || (line.isFirst && !this.#admits(asked, line.code))) return;
     const isCollected = asked === 'ehlo' && line.code < 300;
-    if (isCollected && !this.#extensions.add(line.bytes)) return this.#violate(LONG_EXTENSIONS);
+    if (isCollected && !this.#extensions.add(line.bytes)) return this.#violate(FAULTS.longExtensions);
     if (!isCollected) this.#passReplyLine(line);
     if (!line.isLast) return;
     if (isCollected) this.#sink.toClient(this.#extensions.take());
@@ -282,7 +268,7 @@ export class SmtpInspector implements Inspector {
   #unasked(code: number): Asked | undefined {
     const isVerdict = this.#hasMessage();
     if (isVerdict ? code < 400 : code !== FAREWELL) {
-      this.#violate(isVerdict ? EARLY_ACCEPT : UNASKED_REPLY);
+      this.#violate(isVerdict ? FAULTS.earlyAccept : FAULTS.unaskedReply);
       return undefined;
     }
     const asked = isVerdict ? 'verdict' : 'notice';
@@ -301,8 +287,8 @@ export class SmtpInspector implements Inspector {
   #admits(asked: Asked, code: number): boolean {
     const isIntermediate = code >= 300 && code < 400;
     const isAskedFor = (asked === 'data' && code === GO_AHEAD) || (asked === 'auth' && code === CHALLENGE);
-    if (asked === 'data' && code < 300) this.#violate(ACCEPTED_DATA);
-    else if (isIntermediate && !isAskedFor) this.#violate(ODD_INTERMEDIATE_REPLY);
+    if (asked === 'data' && code < 300) this.#violate(FAULTS.acceptedData);
+    else if (isIntermediate && !isAskedFor) this.#violate(FAULTS.oddIntermediateReply);
     else return true;
     return false;
   }
