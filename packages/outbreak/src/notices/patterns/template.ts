@@ -66,6 +66,17 @@ export class Template {
   }
 }
 
+/** What is wrong with a template, in words for whoever wrote it. */
+export function templateProblem(text: string): string | undefined {
+  try {
+    void new Template(text);
+    return undefined;
+  } catch (error) {
+    if (error instanceof TemplateError) return error.message;
+    throw error;
+  }
+}
+
 function fieldOf(name: string): TemplateField | typeof ANY {
   const field = [...TEMPLATE_FIELDS, ANY].find((known) => known === name);
   if (field === undefined) throw new TemplateError(`has {${name}}, which is no place; there are ${[...TEMPLATE_FIELDS, ANY].map((known) => `{${known}}`).join(' ')}`);
