@@ -54,13 +54,13 @@ test.each([
 });
 
 test('an answer that comes byte by byte', async () => {
-  scanner.onStream = async ({ socket }) => {
-    socket.setNoDelay(true);
+  async function dribble(socket: Socket): Promise<void> {
     for (const letter of 'stream: OK\0') {
       socket.write(letter);
       await sleep(2);
     }
-  };
+  }
+  scanner.onStream = ({ socket }) => void dribble(socket);
   expect(await scan()).toMatchObject({ kind: 'reply', text: 'stream: OK' });
 });
 

@@ -18,7 +18,7 @@ afterEach(async () => {
 
 interface Watched extends CapturedLog {
   readonly health: ScannerHealth;
-  events(): unknown[];
+  readonly events: () => unknown[];
 }
 
 function watch(address: string, timings = TIMINGS): Watched {

@@ -209,7 +209,7 @@ const FAILURES: readonly [string, (scanner: ScriptedScanner) => void][] = [
 describe('the other one takes over when one', () => {
   test.each(FAILURES)('%s', async (_name, spoil) => {
     const [one, two] = await scriptedPair();
-    const pool = await poolOf([one, two], { timings: { ...QUIET, stallMs: 100 } });
+    const pool = await poolOf([one, two], { timings: { ...QUIET, stallMs: 300 } });
     spoil(one);
     const content = Buffer.alloc(1_000_000, 'x');
     for (let times = 0; times < 3; times += 1) expect(await pool.scan(sourceOf(content), { timeoutMs })).toEqual(CLEAN);
