@@ -54,6 +54,8 @@ test('a notice of a gateway that nobody knows is read by no pattern', () => {
   expect(patterns.flatMap((one) => one.read(mail))).toEqual([]);
 });
 
-test('every built-in pattern has a notice here', () => {
+test('every built-in pattern has a notice here, and is named in the documentation', () => {
+  const page = readFileSync(join(import.meta.dirname, '../../../../../docs/notices.md'), 'utf8');
+  expect(BUILT_IN_PATTERNS.filter(({ name }) => !page.includes(`(\`${name}\`)`))).toEqual([]);
   expect(new Set(Object.values(EXPECTED).map(([pattern]) => pattern))).toEqual(new Set(BUILT_IN_PATTERNS.map(({ name }) => name)));
 });
