@@ -105,7 +105,7 @@ export class Agent {
     });
     this.#steering = new Steering({ random }, steeringInit(settings, this.#timings));
     this.#pool = new RelayPool(
-      { clock, random, log, context, metrics: this.#metrics, onTrouble: () => this.#managers.renewSoon(), onChange: () => this.#reconsider() },
+      { clock, random, log, context, metrics: this.#metrics, onTrouble: (isUrgent) => this.#managers.renewSoon(isUrgent), onChange: () => this.#reconsider() },
       { ...this.#timings, ...limits },
     );
     this.#managers = new ManagerClient(
@@ -211,7 +211,7 @@ export class Agent {
         metrics: this.#metrics,
         onDirect: (reason) => this.#countDirect(reason),
         bye: (message) => this.#managers.bye(message),
-        onTrouble: () => this.#managers.renewSoon(),
+        onTrouble: () => this.#managers.renewSoon(true),
         onEnded: (ended) => this.#onSessionEnded(ended),
       },
       { ...accepted, settings: this.#settings, timings: this.#timings },

@@ -57,9 +57,9 @@ export class ManagerClient {
     this.#event((steering, now) => steering.tick(now));
   }
 
-  /** A relay of the lease is of no use. */
-  renewSoon(): void {
-    this.#event((steering, now) => steering.renewSoon(now));
+  /** A relay of the lease is of no use; urgent when none is left. */
+  renewSoon(isUrgent: boolean): void {
+    this.#event((steering, now) => steering.renewSoon(now, isUrgent));
   }
 
   /** Tells the manager in use of a session that has ended. */

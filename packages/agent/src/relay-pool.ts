@@ -16,8 +16,8 @@ export interface RelayPoolComponents {
   readonly log: Logger;
   readonly context: SecureContext;
   readonly metrics: Pick<AgentMetrics, 'relayFailures'>;
-  /** A relay of the lease cannot be used: another one is wanted. */
-  readonly onTrouble: () => void;
+  /** A relay of the lease cannot be used: another one is wanted, urgently when none is left. */
+  readonly onTrouble: (isUrgent: boolean) => void;
   /** The state of a link changed. */
   readonly onChange: () => void;
 }
@@ -92,8 +92,9 @@ export class RelayPool {
     if (entry.isDraining) return 'draining';
     const ready = entry.link?.state === 'ready';
     if (entry.health.failure !== undefined && !(ready && entry.link?.admitted === true)) return entry.health.failure;
-    if (!ready) return entry.link === undefined ? 'idle' : 'opening';
-    return this.#components.clock.now() < entry.suspectUntilMs ? 'suspect' : 'ready';
+    if (!ready && entry.link !== undefined) return 'opening';
+    if (this.#components.clock.now() < entry.suspectUntilMs) return 'suspect';
+    return ready ? 'ready' : 'idle';
   };
 
   /** The link to a relay, opened if need be; undefined when it is not of the lease in use or cannot be had. */
@@ -207,7 +208,7 @@ export class RelayPool {
       entry.isDraining = true;
       this.#keepUntilDone(link);
     }
-    onTrouble();
+    onTrouble(!this.#hasOther(entry));
     onChange();
   }
 
@@ -231,23 +232,47 @@ export class RelayPool {
       },
       wasGood ? 'the connection to the relay ended; connecting again' : 'the relay cannot be used; asking the manager for another and trying again later',
     );
-    // What worked until now is tried at once: a worker of the relay may have been restarted.
-    if (wasGood && this.#kept(1).includes(entry)) this.#open(entry);
+    if (wasGood && this.#kept(1).includes(entry)) this.#openAgain(entry, now);
     else {
       entry.health.failed(now, end.refused, end.retryAfterMs);
       this.#planRetry(entry, now);
-      onTrouble();
+      onTrouble(!this.#hasOther(entry));
     }
     onChange();
   }
 
+  /**
+   * What worked until now is tried at once: a worker of the relay may have been restarted. If another relay can be used
+   * meanwhile, it goes first for a moment: all agents of this one have lost it at the same time.
+   */
+  #openAgain(entry: Entry, nowMs: number): void {
+    if (!this.#hasOther(entry)) return void this.#open(entry);
+    const pauseMs = this.#components.random() * this.#init.relayRetryFirstMs;
+    entry.suspectUntilMs = nowMs + pauseMs;
+    this.#openAfter(entry, pauseMs);
+  }
+
   #planRetry(entry: Entry, nowMs: number): void {
+    this.#openAfter(entry, Math.max(entry.health.retryAtMs - nowMs, 0));
+  }
+
+  #openAfter(entry: Entry, pauseMs: number): void {
     clearTimeout(entry.retry);
     entry.retry = setTimeout(() => {
       if (this.#isClosed || this.#entries.get(entry.key) !== entry) return;
       if (this.#kept(RELAYS_KEPT_READY).includes(entry)) this.#open(entry);
-      else this.#planRetry(entry, this.#components.clock.now() + this.#init.relayRetryMaxMs);
-    }, Math.max(entry.health.retryAtMs - nowMs, 0));
+      else this.#openAfter(entry, this.#init.relayRetryMaxMs);
+    }, pauseMs);
+  }
+
+  /** Whether another relay of the lease can be used, as far as is known; one that is being connected to has yet to show it. */
+  #hasOther(entry: Entry): boolean {
+    const lease = this.#lease;
+    if (lease === undefined) return false;
+    return [...this.#entries.values()].some((other) => {
+      const state = other === entry ? undefined : this.state(lease, other.relay);
+      return state === 'ready' || state === 'idle';
+    });
   }
 
   #retire(entry: Entry): void {

@@ -25,7 +25,7 @@ export interface SessionComponents {
   /** To the manager. */
   readonly bye: (message: Message<'bye'>) => void;
   readonly onDirect: (reason: DirectReason) => void;
-  /** No relay of the lease answered. */
+  /** No relay of the lease has taken the session. */
   readonly onTrouble: () => void;
   readonly onEnded: (session: Session) => void;
 }

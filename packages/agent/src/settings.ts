@@ -51,10 +51,11 @@ export interface AgentTimings {
   /** First and longest pause before a refused device asks again. */
   readonly refusalRetryFirstMs: number;
   readonly refusalRetryMaxMs: number;
-  /** An agent with a lease waits up to so long before it moves to another manager. */
+  /** An agent with a lease waits up to so long before it moves to another manager, or asks for another relay while one is left. */
   readonly moveJitterMs: number;
   /** To connect to a relay: below the decision budget, so that a relay that is gone is known before the client gives up. */
   readonly relayTimeoutMs: number;
+  /** First and longest pause before a relay that failed is tried again; the first is also the longest before one that was lost. */
   readonly relayRetryFirstMs: number;
   readonly relayRetryMaxMs: number;
   /** A connection to a fallback relay is kept for so long after its last session. */

@@ -270,12 +270,65 @@ describe('leases', () => {
     expect(virtual.steering.current).toBe(left === 'a' ? 'b' : 'a');
   });
 
+  /** When each of a thousand agents asks its manager after it has lost a relay, and whether another was left to it. */
+  const asksAfterLoss = (isUrgent: boolean): number[] =>
+    Array.from({ length: 1000 }, (_, seed) => {
+      const virtual = mesh({ a: good }, seed);
+      virtual.run(10_000);
+      const from = virtual.attempts.length;
+      virtual.steering.renewSoon(virtual.now, isUrgent);
+      virtual.run(5000);
+      expect(virtual.attempts.length).toBe(from + 1);
+      return virtual.attempts[from]!.atMs - 10_000;
+    });
+
+  test('all agents of a relay lose it at once: those that have another one left do not ask at once', () => {
+    const asked = asksAfterLoss(false);
+    expect(Math.max(...asked)).toBeLessThanOrEqual(2000);
+    for (let fromMs = 0; fromMs < 2000; fromMs += 200) {
+      const count = asked.filter((atMs) => atMs >= fromMs && atMs < fromMs + 200).length;
+      expect(count, `from ${fromMs} ms`).toBeLessThan(150);
+    }
+  });
+
+  test('those that have none left do', () => {
+    expect(new Set(asksAfterLoss(true))).toEqual(new Set([0]));
+  });
+
+  test('the last one is lost while there seemed to be time: the manager is asked at once, and once', () => {
+    const virtual = mesh({ a: good });
+    virtual.run(10_000);
+    const from = virtual.attempts.length;
+    virtual.steering.renewSoon(virtual.now, false);
+    virtual.steering.renewSoon(virtual.now, false);
+    expect(virtual.attempts.length).toBe(from);
+    virtual.steering.renewSoon(virtual.now, true);
+    virtual.run(5000);
+    expect(virtual.attempts.slice(from).map(({ atMs }) => atMs)).toEqual([10_000]);
+  });
+
+  test('however urgent, not more often than the pauses allow', () => {
+    for (let seed = 0; seed < 100; seed += 1) {
+      const virtual = mesh({ a: good }, seed);
+      virtual.run(10_000);
+      virtual.steering.renewSoon(virtual.now, true);
+      virtual.run(100);
+      virtual.steering.renewSoon(virtual.now, false);
+      virtual.steering.renewSoon(virtual.now, true);
+      virtual.run(5000);
+      const [first = 0, second = 0] = virtual.attempts.slice(-2).map(({ atMs }) => atMs);
+      expect(first).toBe(10_000);
+      expect(second - first).toBeGreaterThanOrEqual(1000);
+      expect(second - first).toBeLessThanOrEqual(2000);
+    }
+  });
+
   test('a relay in trouble: the manager is asked at once, then with growing pauses', () => {
     const virtual = mesh({ a: good });
     virtual.run(10_000);
     const from = virtual.attempts.length;
     for (let i = 0; i < 6000; i += 1) {
-      virtual.steering.renewSoon(virtual.now);
+      virtual.steering.renewSoon(virtual.now, true);
       virtual.run(10);
     }
     const asked = virtual.attempts.slice(from).map(({ atMs }) => atMs - 10_000);
@@ -288,13 +341,13 @@ describe('leases', () => {
     const virtual = mesh({ a: good });
     virtual.run(10_000);
     for (let i = 0; i < 1000; i += 1) {
-      virtual.steering.renewSoon(virtual.now);
+      virtual.steering.renewSoon(virtual.now, true);
       virtual.run(10);
     }
     virtual.run(20_000);
     const from = virtual.attempts.length;
     for (let i = 0; i < 2; i += 1) {
-      virtual.steering.renewSoon(virtual.now);
+      virtual.steering.renewSoon(virtual.now, true);
       virtual.run(1100);
     }
     expect(virtual.attempts.length).toBe(from + 2);

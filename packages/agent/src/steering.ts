@@ -15,7 +15,7 @@ export interface SteeringInit {
   readonly managerRetry: BackoffInit;
   /** After which a device that was refused asks again. */
   readonly refusalRetry: BackoffInit;
-  /** An agent that has a lease waits up to so long before it moves: the others move, too. */
+  /** An agent that has a lease waits up to so long before it moves, or asks in place of a lost relay: the others do, too. */
   readonly moveJitterMs: number;
 }
 
@@ -78,6 +78,8 @@ export class Steering {
   #nobody = false;
   #lastHelloMs = Number.NEGATIVE_INFINITY;
   #renewSoonAtMs = Number.POSITIVE_INFINITY;
+  /** With #renewSoonAtMs: what it would be if it were urgent. */
+  #earliestHelloMs = 0;
   #troubles = 0;
   #lastTroubleMs = Number.NEGATIVE_INFINITY;
 
@@ -178,13 +180,19 @@ export class Steering {
     this.tick(nowMs);
   }
 
-  /** A relay of the lease cannot be used: ask the manager for another one, with growing pauses. */
-  renewSoon(nowMs: number): void {
-    if (this.#current === undefined || this.#renewSoonAtMs < Number.POSITIVE_INFINITY) return;
-    this.#troubles = nowMs - this.#lastTroubleMs > TROUBLE_OVER_MS ? 1 : this.#troubles + 1;
-    this.#lastTroubleMs = nowMs;
-    const earliestMs = this.#lastHelloMs + pauseMs(this.#troubles, TROUBLE_RETRY, this.#random);
-    this.#renewSoonAtMs = Math.max(nowMs, earliestMs);
+  /**
+   * A relay of the lease cannot be used: ask the manager for another one, with growing pauses.
+   * @param isUrgent none is left. Otherwise there is no hurry, and all agents of that relay have lost it at the same moment.
+   */
+  renewSoon(nowMs: number, isUrgent: boolean): void {
+    if (this.#current === undefined) return;
+    if (this.#renewSoonAtMs === Number.POSITIVE_INFINITY) {
+      this.#troubles = nowMs - this.#lastTroubleMs > TROUBLE_OVER_MS ? 1 : this.#troubles + 1;
+      this.#lastTroubleMs = nowMs;
+      this.#earliestHelloMs = Math.max(nowMs, this.#lastHelloMs + pauseMs(this.#troubles, TROUBLE_RETRY, this.#random));
+      this.#renewSoonAtMs = this.#earliestHelloMs + this.#init.moveJitterMs * this.#random();
+    }
+    if (isUrgent) this.#renewSoonAtMs = this.#earliestHelloMs;
     this.tick(nowMs);
   }
 

@@ -101,9 +101,14 @@ export class FakeRelay {
     for (const mux of this.#open) mux.goAway();
   }
 
+  /** As when a worker of it is started again: every connection is gone. */
+  disconnect(): void {
+    for (const mux of this.#open) mux.socket.destroy();
+  }
+
   /** As when it is killed: nothing listens, every connection is gone. */
   kill(): void {
-    for (const mux of this.#open) mux.socket.destroy();
+    this.disconnect();
     this.close();
   }
 

@@ -1,0 +1,187 @@
+import { Writable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { secureContext } from '@sekisho/channel';
+import { createLogger, Metrics } from '@sekisho/telemetry';
+import { beforeAll, expect, test } from 'vitest';
+import { credentials } from '../../channel/src/testing/mesh.ts';
+import { agentMetrics } from './agent-metrics.ts';
+import type { Lease } from './lease-state.ts';
+import { RelayPool } from './relay-pool.ts';
+import { DEFAULT_LIMITS, DEFAULT_TIMINGS } from './settings.ts';
+import type { FakeRelay } from './testing/fake-relay.ts';
+import { atEnd, makeMesh, type Mesh, until, World } from './testing/world.ts';
+
+/** What is done with the relays of a lease when one of them is lost. */
+
+let mesh: Mesh;
+let world: World;
+beforeAll(async () => {
+  mesh = await makeMesh();
+});
+
+const RETRY_MS = 400;
+/** Older than this, a connection that ends was a good one. */
+const LONG_LIFE_MS = 5001;
+
+class Scene {
+  readonly relays: readonly FakeRelay[];
+  readonly lease: Lease;
+  readonly pool: RelayPool;
+  /** Whether it was urgent, each time that another relay was wanted. */
+  readonly troubles: boolean[] = [];
+  clockReads = 0;
+  random = 0.5;
+  #aheadMs = 0;
+
+  constructor(relays: readonly FakeRelay[]) {
+    this.relays = relays;
+    this.lease = {
+      site: 'tokyo-1',
+      manager: 'm1',
+      relays: relays.map(({ address }) => address),
+      ticket: Buffer.alloc(100),
+      reason: 'test',
+      expiresAtMs: Number.POSITIVE_INFINITY,
+      renewAtMs: Number.POSITIVE_INFINITY,
+    };
+    const read = { sessions: () => 0, managers: () => 0, leaseIsValid: () => true, isDirect: () => false, certificateExpiresAtMs: () => 0 };
+    this.pool = new RelayPool(
+      {
+        clock: { now: () => this.#now() },
+        random: () => this.random,
+        log: createLogger({ role: 'agent', destination: new Writable({ write: (_line, _encoding, done) => done() }) }),
+        context: secureContext(credentials(mesh, mesh.device)),
+        metrics: agentMetrics(new Metrics(), read),
+        onTrouble: (isUrgent) => this.troubles.push(isUrgent),
+        onChange: () => {},
+      },
+      { ...DEFAULT_TIMINGS, ...DEFAULT_LIMITS, relayRetryFirstMs: RETRY_MS, relayRetryMaxMs: RETRY_MS },
+    );
+    atEnd(() => this.pool.close());
+  }
+
+  /** Time passes, as far as the pool can tell. */
+  age(ms: number): void {
+    this.#aheadMs += ms;
+  }
+
+  get states(): string[] {
+    return this.pool.status().map(({ state }) => state);
+  }
+
+  /** Connects to a relay of the lease as a session would. */
+  async use(index: number): Promise<void> {
+    this.pool.link(this.lease, this.lease.relays[index]!);
+    await until(() => this.states[index] === 'ready' && this.relays[index]!.tickets > 0);
+    // The answer to the ticket has come, too.
+    await sleep(20);
+  }
+
+  #now(): number {
+    this.clockReads += 1;
+    return performance.now() + this.#aheadMs;
+  }
+}
+
+async function scene(relays: number): Promise<Scene> {
+  world = await World.create(mesh);
+  const made = new Scene(await Promise.all(Array.from({ length: relays }, (_, index) => world.relay(`s${index + 1}`, `127.0.2.${index + 1}`))));
+  made.pool.follow(made.lease);
+  await made.use(0);
+  made.age(LONG_LIFE_MS);
+  return made;
+}
+
+test.each<[string, (scene: Scene) => Promise<void>, string]>([
+  ['ready', (made) => made.use(1), 'ready'],
+  ['not known to be out', () => Promise.resolve(), 'idle'],
+])('the first relay is lost and the second is %s: that one goes first for a moment, and only then the first is tried', async (_name, prepare, second) => {
+  const made = await scene(2);
+  await prepare(made);
+  const [one] = made.relays;
+  const lostAtMs = performance.now();
+  one!.disconnect();
+  await until(() => made.states[0] !== 'ready');
+  expect(made.states).toEqual(['suspect', second]);
+  await until(() => one!.connections === 2);
+  expect(performance.now() - lostAtMs).toBeGreaterThan(0.5 * RETRY_MS - 5);
+  await until(() => made.states[0] === 'ready');
+  expect(made.troubles).toEqual([]);
+});
+
+test('how long is chance, up to the first pause', async () => {
+  const pausesMs: number[] = [];
+  for (const random of [0.05, 0.9]) {
+    const made = await scene(2);
+    made.random = random;
+    const lostAtMs = performance.now();
+    made.relays[0]!.disconnect();
+    await until(() => made.relays[0]!.connections === 2);
+    pausesMs.push(performance.now() - lostAtMs);
+  }
+  expect(pausesMs[0]).toBeLessThan(0.5 * RETRY_MS);
+  expect(pausesMs[1]).toBeGreaterThan(0.9 * RETRY_MS - 5);
+});
+
+test('a session that needs the lost one does not wait for that', async () => {
+  const made = await scene(2);
+  made.random = 0.99;
+  const lostAtMs = performance.now();
+  made.relays[0]!.disconnect();
+  await until(() => made.states[0] === 'suspect');
+  made.pool.link(made.lease, made.lease.relays[0]!);
+  await until(() => made.relays[0]!.connections === 2);
+  expect(performance.now() - lostAtMs).toBeLessThan(0.9 * RETRY_MS);
+  await sleep(RETRY_MS);
+  expect(made.relays[0]!.connections).toBe(2);
+});
+
+test.each<[string, number, (scene: Scene) => void]>([
+  ['there is no second', 1, () => {}],
+  ['the second is out', 2, (made) => {
+    made.relays[1]!.kill();
+    made.pool.link(made.lease, made.lease.relays[1]!);
+  }],
+])('the first relay is lost and %s: it is tried at once', async (_name, count, prepare) => {
+  const made = await scene(count);
+  made.random = 0.99;
+  prepare(made);
+  await until(() => count === 1 || made.states[1] === 'unreachable');
+  made.relays[0]!.disconnect();
+  const lostAtMs = performance.now();
+  await until(() => made.relays[0]!.connections === 2);
+  expect(performance.now() - lostAtMs).toBeLessThan(0.5 * RETRY_MS);
+});
+
+test('another relay is wanted urgently when none is left', async () => {
+  const made = await scene(2);
+  await made.use(1);
+  const [one, two] = made.relays;
+  two!.kill();
+  await until(() => made.troubles.length === 1);
+  expect([made.states, made.troubles]).toEqual([['ready', 'unreachable'], [false]]);
+  one!.kill();
+  await until(() => made.troubles.length > 1);
+  expect(made.troubles.slice(0, 2)).toEqual([false, true]);
+});
+
+test('the same with relays that take no new sessions', async () => {
+  const made = await scene(2);
+  made.relays[0]!.goAway();
+  await until(() => made.troubles.length === 1);
+  await made.use(1);
+  made.relays[1]!.goAway();
+  await until(() => made.troubles.length === 2);
+  expect([made.states, made.troubles]).toEqual([['draining', 'draining'], [false, true]]);
+});
+
+test('a third relay that is out is not looked at all the time', async () => {
+  const made = await scene(3);
+  made.relays[2]!.kill();
+  made.pool.link(made.lease, made.lease.relays[2]!);
+  await until(() => made.states[2] === 'unreachable');
+  await sleep(RETRY_MS + 50);
+  const before = made.clockReads;
+  await sleep(200);
+  expect(made.clockReads - before).toBeLessThan(5);
+});
