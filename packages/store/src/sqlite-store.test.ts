@@ -93,6 +93,16 @@ describe('a file', () => {
   });
 });
 
+describe('a file in the place of another', () => {
+  it('is read from its beginning, whatever was seen of the other', async () => {
+    const [before, after] = [await open(newPath()), await open(newPath())];
+    await after.recordDetections([aDetection('a')]);
+    await before.recordDetections([aDetection('x'), aDetection('y')]);
+    const { cursor } = await before.detectionsAfter(null, 5);
+    expect((await after.detectionsAfter(cursor, 5)).detections).toEqual([aDetection('a')]);
+  });
+});
+
 describe('a file of version 1', () => {
   /** As the first release made it. */
   const VERSION_1 = `

@@ -140,8 +140,7 @@ export class DetectionQueue {
     if (sentAtMs.size >= MAX_IN_FLIGHT) return;
     for (const [id, message] of this.#waiting) {
       if (sentAtMs.has(id)) continue;
-      // Before it is sent: a connection that breaks over it is closed from within.
-      if (sentAtMs.size >= MAX_IN_FLIGHT || !this.#outlets.has(outlet)) return;
+      if (sentAtMs.size >= MAX_IN_FLIGHT) return;
       sentAtMs.set(id, this.#components.now());
       outlet.send(message);
     }

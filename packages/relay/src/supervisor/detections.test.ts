@@ -80,6 +80,21 @@ test('a burst goes to all managers that take it, and what no manager notes is ke
   expect(await before.connection.ask<'ping'>({ type: 'ping' }, 5000)).toMatchObject({ type: 'pong' });
 });
 
+test('a relay that drains does not wait for managers that are gone', async () => {
+  const { relay, metrics } = await start(1);
+  const manager = await managerAt(relay, { notes: false });
+  await expect.poll(() => manager.got.length, PATIENCE).toBe(1);
+  manager.connection.close();
+  await expect.poll(() => metrics.text(), PATIENCE).toContain('sekisho_relay_detections_waiting 1');
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  const drained = relay.drain();
+  await expect.poll(() => relay.status().pids, PATIENCE).toEqual([]);
+  const sinceMs = performance.now();
+  await drained;
+  // It would wait for two seconds.
+  expect(performance.now() - sinceMs).toBeLessThan(1500);
+});
+
 test('a relay that drains tells what it found last before it ends', async () => {
   const { relay } = await start(0);
   const manager = await managerAt(relay, { notes: false });

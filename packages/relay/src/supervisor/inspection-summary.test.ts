@@ -21,6 +21,8 @@ test('a scanner is up if every worker can use it', () => {
   const report = summary.report([fine, told(scanner('a'), scanner('b', `refused\n${'x'.repeat(300)}`)), undefined]);
   expect(report).toMatchObject({ scanners: 2, scannersUp: 1, why: expect.stringMatching(/^b: refused\\u000ax+$/u) });
   expect(Buffer.byteLength(report?.why ?? '')).toBe(255);
+  const late = told(scanner('a'), scanner('b', 'late'));
+  expect(summary.report([late, late])).toMatchObject({ scanners: 2, scannersUp: 1, why: 'b: late' });
   const none = summary.report([told(scanner('a', 'late'), scanner('b')), told(scanner('a'), scanner('b', 'full'))]);
   expect(none).toMatchObject({ scanners: 2, scannersUp: 0, why: 'a: late' });
 });
