@@ -3,7 +3,7 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { MAX_SPOOL_PENDING_BYTES, prepareSpoolDirectory, Spool, SPOOL_MEMORY_BYTES, SpoolRoom } from './spool.ts';
+import { MAX_MESSAGE_MEMORY_BYTES, MAX_SPOOL_PENDING_BYTES, prepareSpoolDirectory, Spool, SPOOL_MEMORY_BYTES, SpoolRoom } from './spool.ts';
 
 let directory: string;
 let room: SpoolRoom;
@@ -11,7 +11,7 @@ let drains = 0;
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'sekisho-spool-'));
-  room = new SpoolRoom({ maxBytes: 10_000_000 });
+  room = new SpoolRoom({ maxBytes: 10_000_000, spareMemoryBytes: 0 });
   drains = 0;
 });
 afterEach(() => rm(directory, { recursive: true, force: true }));
@@ -51,6 +51,33 @@ describe.each([
     expect(await readdir(directory)).toEqual([]);
     spool.discard();
   });
+});
+
+test('with spare memory a message stays there up to its share, and gives it back', async () => {
+  const spareMemoryBytes = MAX_MESSAGE_MEMORY_BYTES;
+  const shared = new SpoolRoom({ maxBytes: 10_000_000, spareMemoryBytes });
+  const missing = join(directory, 'missing'); // a file there is a failure
+  const first = spoolOf({ room: shared, directory: missing });
+  const content = randomBytes(MAX_MESSAGE_MEMORY_BYTES);
+  for (let at = 0; at < content.length; at += 10_000) first.push(content.subarray(at, at + 10_000));
+  await first.finish();
+  expect((await contentOf(first)).equals(content)).toBe(true);
+  // What is left is not enough for a second one of that size.
+  const second = spoolOf({ room: shared, directory: missing });
+  second.push(randomBytes(2 * SPOOL_MEMORY_BYTES + 1));
+  await second.finish();
+  expect(second.failure).toMatch(/ENOENT/u);
+  first.discard();
+  expect(shared.borrow(spareMemoryBytes)).toBe(true);
+  shared.giveBack(spareMemoryBytes);
+  // Past its share it goes to the file as a whole, and the memory is free for others.
+  const third = spoolOf({ room: shared });
+  third.push(randomBytes(MAX_MESSAGE_MEMORY_BYTES));
+  third.push(Buffer.alloc(1));
+  expect(shared.borrow(spareMemoryBytes)).toBe(true);
+  await third.finish();
+  expect(third.failure).toBeUndefined();
+  third.discard();
 });
 
 test('a busy spool says so, and says when it is no longer', async () => {

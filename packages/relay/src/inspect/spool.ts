@@ -2,8 +2,12 @@ import { type FileHandle, mkdir, open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HeldBytes } from '@sekisho/channel';
 
-/** What is kept of a message in memory; with the next byte all of it goes to a temporary file. */
+/** What every message may have in memory; with more, all of it goes to a temporary file, unless there is spare memory. */
 export const SPOOL_MEMORY_BYTES = 64 * 1024;
+/** What one message may have in memory when there is spare memory: nearly all mails never see the disk. */
+export const MAX_MESSAGE_MEMORY_BYTES = 1024 * 1024;
+/** The spare memory of a worker, for messages past SPOOL_MEMORY_BYTES. */
+export const MAX_SPARE_MEMORY_BYTES = 64 * 1024 * 1024;
 /** Bytes that may wait for the disk before whoever brings them is asked to wait. */
 export const MAX_SPOOL_PENDING_BYTES = 128 * 1024;
 const READ_BYTES = 64 * 1024;
@@ -13,9 +17,11 @@ const FILE_PREFIX = 'spool-';
 export class SpoolRoom {
   readonly #maxBytes: number;
   #usedBytes = 0;
+  #spareBytes: number;
 
-  constructor(init: { readonly maxBytes: number }) {
+  constructor(init: { readonly maxBytes: number; readonly spareMemoryBytes?: number }) {
     this.#maxBytes = init.maxBytes;
+    this.#spareBytes = init.spareMemoryBytes ?? MAX_SPARE_MEMORY_BYTES;
   }
 
   get usedBytes(): number {
@@ -31,6 +37,17 @@ export class SpoolRoom {
 
   give(bytes: number): void {
     this.#usedBytes -= bytes;
+  }
+
+  /** The same for spare memory. */
+  borrow(bytes: number): boolean {
+    if (this.#spareBytes < bytes) return false;
+    this.#spareBytes -= bytes;
+    return true;
+  }
+
+  giveBack(bytes: number): void {
+    this.#spareBytes += bytes;
   }
 }
 
@@ -68,6 +85,7 @@ export class Spool {
   /** Everything, once a small message is complete. */
   #memory: readonly Buffer[] = [];
   #isLarge = false;
+  #borrowedBytes = 0;
   #bytes = 0;
   #file: FileHandle | undefined;
   #writtenBytes = 0;
@@ -102,7 +120,7 @@ export class Spool {
     if (!this.#room.take(chunk.length)) return this.#fail('no room is left for messages that wait for their verdict');
     this.#bytes += chunk.length;
     this.#held.push(chunk);
-    this.#isLarge ||= this.#held.bytes > SPOOL_MEMORY_BYTES;
+    if (!this.#isLarge && !this.#fitsInMemory(this.#held.bytes)) this.#goLarge();
     if (this.#isLarge) this.#writing ??= this.#write();
   }
 
@@ -125,7 +143,26 @@ export class Spool {
     this.#memory = [];
     this.#room.give(this.#bytes);
     this.#bytes = 0;
+    this.#giveBack();
     if (this.#writing === undefined) void this.#closeFile();
+  }
+
+  #fitsInMemory(bytes: number): boolean {
+    if (bytes <= SPOOL_MEMORY_BYTES) return true;
+    const more = bytes - SPOOL_MEMORY_BYTES - this.#borrowedBytes;
+    if (bytes > MAX_MESSAGE_MEMORY_BYTES || !this.#room.borrow(more)) return false;
+    this.#borrowedBytes += more;
+    return true;
+  }
+
+  #goLarge(): void {
+    this.#isLarge = true;
+    this.#giveBack();
+  }
+
+  #giveBack(): void {
+    this.#room.giveBack(this.#borrowedBytes);
+    this.#borrowedBytes = 0;
   }
 
   async #write(): Promise<void> {
