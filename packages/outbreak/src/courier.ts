@@ -66,7 +66,9 @@ export class Courier {
 
   /** Begins a round over all recipients, unless one is under way. Never throws. */
   kick(page: AlarmPage): void {
-    if (this.#round !== undefined || this.#stopping) return;
+    if (this.#stopping) return;
+    void this.#check();
+    if (this.#round !== undefined) return;
     this.#round = this.#tellAll(page)
       .catch((error: unknown) => {
         // Of the store: what is claimed stays claimed, and is sent when that ends, by whoever is there.
@@ -99,7 +101,6 @@ export class Courier {
       if (this.#pauses.has(target.way) || this.#pauses.has(target.name)) continue;
       await this.#tell(target);
     }
-    await this.#check();
   }
 
   async #tell(target: Target): Promise<void> {
@@ -188,17 +189,16 @@ export class Courier {
     );
   }
 
-  /** Months may lie between two alerts: it is found out before whether the server still takes them. */
+  /** Months may lie between two alerts: it is found out before whether the server still takes them. Never rejects. */
   async #check(): Promise<void> {
-    if (performance.now() - this.#checkedAtMs < CHECK_MS || this.#stopping) return;
+    if (performance.now() - this.#checkedAtMs < CHECK_MS) return;
     this.#checkedAtMs = performance.now();
     try {
       await this.#components.submission.verify();
       this.#pauses.end('mail');
       this.#noteSubmission(undefined);
     } catch (error) {
-      if (!(error instanceof DeliveryError)) throw error;
-      this.#noteSubmission(error.message);
+      this.#noteSubmission(error instanceof Error ? error.message : String(error));
     }
   }
 

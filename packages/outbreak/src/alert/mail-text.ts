@@ -58,7 +58,7 @@ function section(news: News, reader: Reader): string {
     fact('Number', `${tally.count} detections${stage === 'alert' ? '' : `, ${newSince} of them new`}`),
     ...list('Viruses', tally.signatures),
     ...(mayShow ? [...list('Clients', tally.clients), ...list('Destinations', tally.destinations)] : []),
-    ...(reader === 'administrator' ? [...list('Found by', tally.reporters), fact('Name', name)] : []),
+    ...(reader === 'administrator' ? [...list('Found by', tally.reporters), fact('Outbreak', name)] : []),
     '',
     ...advice(news, reader),
   ].join('\n');
@@ -71,7 +71,7 @@ const WHAT: Readonly<Record<Level, string>> = {
 };
 
 function where({ level, subject, label, tally }: Outbreak, reader: Reader): string[] {
-  if (level === 'device') return [fact('Device', `${plain(label) || 'without a registered name'} (${subject})`)];
+  if (level === 'device') return [fact('Device', subject), fact('Called', plain(label) || '(no registered name)')];
   const devices = list('Devices', tally.devices);
   if (level === 'signature') return devices;
   return reader === 'administrator' ? ['Customer:', `${INDENT}${word(subject)}`, ...devices] : devices;
@@ -138,7 +138,7 @@ function word(text: string): string {
 
 /** A registered name: letters, digits and a few signs, of any language. */
 function plain(label: string): string {
-  return label.toWellFormed().replaceAll(/[^\p{L}\p{M}\p{N} .,&'()_-]/gu, ' ').replaceAll(/ +/gu, ' ').trim();
+  return label.slice(0, MAX_WORD_CHARS).toWellFormed().replaceAll(/[^\p{L}\p{M}\p{N} .,&'()_-]/gu, ' ').replaceAll(/ +/gu, ' ').trim();
 }
 
 function time(ms: number): string {

@@ -137,7 +137,7 @@ export class OutbreakBoard {
 
   /** Takes the waiting detections of an outbreak that another server, or the last evaluation, has opened or ended. */
   #absorb(name: string, outbreak: Outbreak, before: Outbreak | undefined): void {
-    if (before?.id === outbreak.id && before.endedAt === outbreak.endedAt) return;
+    if (before?.id === outbreak.id && before.endedAt === outbreak.endedAt && before.firstAt === outbreak.firstAt) return;
     for (const entry of this.#window.list(outbreak.level, outbreak.subject)) {
       if (!covers(outbreak, entry.at)) continue;
       entry.taken = RANK[outbreak.level];
@@ -166,8 +166,9 @@ export class OutbreakBoard {
     const count = base.tally.count;
     if (mayEnd && nowMs - tally.lastAt >= this.#init.clearAfterMs)
       return { name, what: 'ended', next: { ...base, endedAt: nowMs, event: nextEvent(outbreak, 'clear', nowMs, count) } };
-    // A clock that was set back must not keep it silent.
-    if (event.at > nowMs) return { name, what: 'saved', next: { ...base, event: { ...event, at: nowMs } } };
+    // A clock that was set back must not keep it silent, nor what comes now out of it.
+    if (event.at > nowMs)
+      return { name, what: 'saved', next: { ...base, firstAt: Math.min(outbreak.firstAt, nowMs), event: { ...event, at: nowMs } } };
     if (outbreak.ack === null && count > event.count && nowMs - event.at >= this.#init.coolDownMs)
       return { name, what: 'digest', next: { ...base, event: nextEvent(outbreak, 'digest', nowMs, count) } };
     return isMore && Math.abs(nowMs - outbreak.savedAt) >= SAVE_MS ? { name, what: 'saved', next: base } : undefined;
