@@ -5,7 +5,6 @@ import { MAX_SCRYPT_BYTES, type NoticeUser, type ScryptHash } from './users.ts';
 export const MAX_CHECKS = 2;
 /** Passwords that wait to be checked; more are told to come again. */
 export const MAX_CHECKS_WAITING = 16;
-export const MAX_PASSWORD_CHARS = 256;
 
 /** Stands in for a user that does not exist, so that the answer takes as long as for one that does. */
 const NOBODY: ScryptHash = { cost: 2 ** 15, blockSize: 8, parallelization: 1, salt: randomBytes(16), digest: randomBytes(32) };
@@ -32,7 +31,6 @@ export class Logins {
 
   /** Whether this is the password of the user. @throws LoginsBusyError */
   async check(name: string, password: string): Promise<boolean> {
-    if (password.length > MAX_PASSWORD_CHARS) return false;
     const user = this.#users.get(name);
     const mark = createHmac('sha256', this.#key).update(JSON.stringify([name, password])).digest();
     const remembered = this.#right.get(name);

@@ -1,10 +1,16 @@
 import { writeFileSync } from 'node:fs';
 import { chmod, mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { createTransport } from 'nodemailer';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { connectSmtpWire, type SmtpWire } from '../../../../test/kit/smtp-wire.ts';
+import { MAX_COMMAND_BYTES } from './notice-server.ts';
 import { notice, send, type Sending, serverUnderTest, type UnderTest } from './testing/notice-server-under-test.ts';
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
 
 let under: UnderTest;
 const to = (): Sending => ({ port: under.server.port });
@@ -55,19 +61,21 @@ describe('with a gateway that is listed', () => {
     expect(new Set([a, c, d, f]).size).toBe(4);
   });
 
-  test.each([
-    ['a header folded into the signature', 'Subject: VIRUS (A\r\n Bcc: victim@example.org) in mail FROM [192.0.2.1] <a@b.c>\r\n\r\n', 'A Bcc: victim@example.org'],
-    ['a header encoded into it', 'Subject: =?utf-8?q?VIRUS_(A=0D=0ABcc:_v@example.org=0D=0A=0D=0Abody)_in_mail_FROM_[192.0.2.1]_<a@b.c>?=\r\n\r\n', 'A Bcc: v@example.org body'],
-    ['a header in base64', `Subject: =?utf-8?b?${Buffer.from('VIRUS (A\nX: y) in mail FROM [192.0.2.1] <a@b.c>').toString('base64')}?=\r\n\r\n`, 'A X: y'],
-    ['bare CR, NUL and ESC', 'Subject: VIRUS (A\rBcc: x\0\u001b[2J) in mail FROM [192.0.2.1] <a@b.c>\r\n\r\n', 'A Bcc: x [2J'],
-    ['line separators and right-to-left', `Subject: =?utf-8?b?${Buffer.from('VIRUS (A\u2028B\u202e\u0085) in mail FROM [192.0.2.1] <a@b.c>').toString('base64')}?=\r\n\r\n`, 'A B\\u202e'],
-    ['a signature of a hundred thousand', `Subject: VIRUS (${'A'.repeat(900)}) in mail FROM [192.0.2.1] <a@b.c>\r\n\r\n${'x'.repeat(100_000)}`, 'A'.repeat(128)],
-  ])('%s stays one line of text', async (_, raw, signature) => {
+  test('no signature becomes more than one line of text, whatever is in it', async () => {
     const wire = await ready();
-    expect(await bring(wire, raw)).toMatch(/^250 /u);
+    const corpus = [
+      ['Subject: VIRUS (A\r\n Bcc: victim@example.org) in mail FROM [192.0.2.1] <a@b.c>\r\n\r\n', 'A Bcc: victim@example.org'],
+      ['Subject: =?utf-8?q?VIRUS_(A=0D=0ABcc:_v@example.org=0D=0A=0D=0Abody)_in_mail_FROM_[192.0.2.1]_<a@b.c>?=\r\n\r\n', 'A Bcc: v@example.org body'],
+      [`Subject: =?utf-8?b?${Buffer.from('VIRUS (A\nX: y) in mail FROM [192.0.2.1] <a@b.c>').toString('base64')}?=\r\n\r\n`, 'A X: y'],
+      ['Subject: VIRUS (A\rBcc: x\0\u001b[2J) in mail FROM [192.0.2.1] <a@b.c>\r\n\r\n', 'A Bcc: x [2J'],
+      [`Subject: =?utf-8?b?${Buffer.from('VIRUS (A\u2028B\u202e\u0085) in mail FROM [192.0.2.1] <a@b.c>').toString('base64')}?=\r\n\r\n`, 'A B\\u202e'],
+      [`Subject: VIRUS (${'A'.repeat(900)}) in mail FROM [192.0.2.1] <a@b.c>\r\n\r\n${'x'.repeat(100_000)}`, 'A'.repeat(128)],
+    ] as const;
+    for (const [raw] of corpus) expect(await bring(wire, raw)).toMatch(/^250 /u);
     wire.close();
-    expect(under.recorded).toMatchObject([{ signature, client: '192.0.2.1', contact: 'a@b.c' }]);
-    expect(Object.values(under.recorded[0] ?? {}).filter((value) => /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(String(value)))).toEqual([]);
+    expect(under.recorded).toMatchObject(corpus.map(([, signature]) => ({ signature, client: '192.0.2.1', contact: 'a@b.c' })));
+    const values = under.recorded.flatMap((detection) => Object.values(detection).map(String));
+    expect(values.filter((value) => /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(value))).toEqual([]);
   });
 
   test('the store fails: 451, nothing is counted as recorded, and it works again afterwards', async () => {
@@ -99,6 +107,7 @@ describe('with a gateway that is listed', () => {
     const idle = await connectSmtpWire({ host: '127.0.0.1', port: under.server.port });
     await idle.reply();
     const stopped = under.server.close();
+    await new Promise((done) => setTimeout(done, 50));
     resolve();
     expect(await reply).toMatch(/^250 /u);
     await stopped;
@@ -155,7 +164,7 @@ describe('with a gateway that is listed', () => {
   test('a gibibyte without a newline: it is hung up, and memory stays bounded', async () => {
     const wire = await ready();
     await begin(wire);
-    const before = process.memoryUsage().rss;
+    let most = 0;
     const block = Buffer.alloc(4 * 1024 * 1024, 'x');
     // Until the first word, which is the 421.
     const { length } = wire.received;
@@ -163,12 +172,15 @@ describe('with a gateway that is listed', () => {
       wire.write(block);
       await wire.flushed();
       await new Promise((done) => setImmediate(done));
+      collectGarbage();
+      most = Math.max(most, process.memoryUsage().arrayBuffers);
     }
     expect(await wire.reply()).toBe('421 4.3.4 this is no notice');
     expect(wire.bytesSent).toBeLessThan(256 * 1024 * 1024);
-    expect(process.memoryUsage().rss - before).toBeLessThan(150 * 1024 * 1024);
+    // Of 64 MiB only what is on its way at one moment, our own block included.
+    expect(most).toBeLessThan(24 * 1024 * 1024);
     const command = await ready();
-    command.write(Buffer.alloc(100_000, 'x'));
+    command.write(Buffer.alloc(MAX_COMMAND_BYTES + 1, 'x'));
     expect(await command.reply()).toMatch(/^421 /u);
     wire.close();
     command.close();
@@ -227,14 +239,14 @@ describe('with a gateway that is listed', () => {
     const raw = notice('clamav-milter').toString();
     under.beforeRecording = () => new Promise((done) => setTimeout(done, 5));
     await Promise.all(
-      Array.from({ length: 500 }, (_, index) =>
+      Array.from({ length: 200 }, (_, index) =>
         transport.sendMail({ envelope: { from: 'g@example.com', to: ['n@example.com'] }, raw: raw.replace('5ALB0abc', `n${index}`) }),
       ),
     );
     transport.close();
-    expect(new Set(under.recorded.map(({ key }) => key)).size).toBe(500);
-    expect(under.batches.length).toBeLessThan(250);
-    expect(await under.count('recorded')).toBe(500);
+    expect(new Set(under.recorded.map(({ key }) => key)).size).toBe(200);
+    expect(under.batches.length).toBeLessThan(100);
+    expect(await under.count('recorded')).toBe(200);
   });
 });
 
@@ -267,9 +279,12 @@ test('more than maxPerMinute of one address are told to come again later, others
       await wire.command('RSET');
     }
     expect(await send(notice('amavis'), { ...to(), localAddress: '127.0.0.2' })).toMatch(/^250 /u);
+    // The same notice, brought by somebody else: nobody takes away what another one reports.
+    expect(new Set(under.recorded.map(({ key }) => key)).size).toBe(1);
     under.skewMs = 20_000;
     expect(await bring(wire, notice('amavis').toString())).toMatch(/^250 /u);
     wire.close();
+    expect(new Set(under.recorded.map(({ key }) => key)).size).toBe(2);
     expect(await under.count('refused_rate')).toBe(2);
   } finally {
     await under.stop();

@@ -83,7 +83,9 @@ describe('text', () => {
     const inner = ['Content-Type: multipart/alternative; boundary=bb', '', '--bb', '', 'one', '--bb', '', 'two'];
     expect(text(...multipart('mixed', ['--b', ...inner], part([], 'three')))).toEqual(['one', 'two', 'three']);
     expect(text(...multipart('mixed', ['--b', ...inner, '--bb--', 'no'], part([], 'three')))).toEqual(['one', 'two', 'three']);
-    expect(text('Content-Type: multipart/mixed; boundary=b', '', '--b', '--b', '', 'after a part without headers')).toEqual(['after a part without headers']);
+    const outer = 'Content-Type: multipart/mixed; boundary=b';
+    expect(text(outer, '', '--b', 'Content-Type: application/zip', '--b', '', 'behind headers that do not end')).toEqual(['behind headers that do not end']);
+    expect(text(outer, '', '--b', '', 'one', '--b--', '--b', '', 'behind the end')).toEqual(['one']);
   });
 
   test('a thousand levels: not deeper than the limit', () => {
