@@ -81,7 +81,7 @@ export const noticesSchema = z
     keepDir: z.string().optional().meta({
       description: 'Where notices are kept that no pattern fits, one file each, until somebody removes them; relative to this file. Not set: `notices` in stateDir.',
     }),
-    maxKept: z.int().min(1).max(100_000).default(1000).meta({ description: 'Notices kept there; when they are so many, further ones are answered 452 and come again later.' }),
+    maxKept: z.int().min(1).max(10_000).default(1000).meta({ description: 'Notices kept there; when they are so many, further ones are answered 452 and come again later.' }),
     maxKeptBytes: size('50MB', { min: '1MB', max: '10GB' }).meta({ description: 'The same, in bytes.' }),
   })
   .superRefine(({ listen: { host }, allow, usersFile, certFile, keyFile, patterns }, context) => {

@@ -27,6 +27,8 @@ export const MAX_OVERSIZE_BYTES = 64 * 1024 * 1024;
 export const MAX_WRONG_LOGINS = 5;
 /** What a stop waits for notices that are being recorded. */
 export const CLOSE_WITHIN_MS = 5000;
+/** Unsent bytes after our end. */
+const LINGER_MS = 1000;
 const SWEEP_MS = 250;
 const RESCAN_EVERY_MS = 60_000;
 
@@ -138,8 +140,12 @@ class NoticeCounter implements NoticeServer {
     // The answers to what was recorded are written in this turn of the loop.
     await new Promise((done) => setImmediate(done));
     for (const { id } of this.#connections.open) this.#hangUp(id, '4.3.2 shutting down');
-    for (const { socket } of this.#connections.open) socket.destroySoon();
+    const open = this.#connections.open.map(({ socket }) => socket);
+    for (const socket of open) socket.destroySoon();
+    // Who does not read what was written keeps nobody from stopping.
+    const linger = setTimeout(() => open.forEach((socket) => socket.destroy()), LINGER_MS);
     await promise;
+    clearTimeout(linger);
   }
 
   #createSmtp(): SMTPServer {
