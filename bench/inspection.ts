@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -12,9 +13,12 @@ import { connectSmtpWire } from '../test/kit/smtp-wire.ts';
 /**
  * What inspection costs: mails per second and bytes per second through client -> agent -> relay -> smtp-sink with a clamd
  * beside the relay, against the same mails given to the same clamd directly, in turns; and the CPU of the relay's worker
- * with inspection on and off. Everything runs on this one machine, so what the relay spends, clamd does not have.
+ * with inspection on and off.
  *
- *     node bench/inspection.ts [--json]
+ * clamd has the first core for itself in both cases, and all the rest the others: else the sender, the agent and the
+ * destination, which are on other machines in operation, would be paid for by clamd. With --shared they are.
+ *
+ *     node bench/inspection.ts [--shared] [--json]
  */
 
 const ROUNDS = 3;
@@ -36,7 +40,11 @@ interface Run {
 
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 
+const isShared = process.argv.includes('--shared');
+// Before anything is started: children are where their parent is.
+if (!isShared) pin(process.pid, `1-${availableParallelism() - 1}`);
 const clamd = await startClamd();
+if (!isShared) pin(clamd.pid ?? 0, '0');
 const mesh = await Mesh.create();
 try {
   const sink = await freePort();
@@ -74,6 +82,11 @@ try {
   await mesh.stop();
   await clamd.stop();
   await stopAllProcesses();
+}
+
+function pin(pid: number, cores: string): void {
+  const { status, stderr } = spawnSync('taskset', ['-a', '-c', '-p', cores, String(pid)], { encoding: 'utf8' });
+  if (status !== 0) throw new Error(`taskset (util-linux) is needed, and two cores; or use --shared. ${stderr}`);
 }
 
 interface Lane {
@@ -181,8 +194,9 @@ interface Result {
 }
 
 function report(results: readonly Result[]): void {
-  if (process.argv.includes('--json')) return console.log(JSON.stringify({ cores: availableParallelism(), results }));
-  console.log(`${cpus()[0]?.model ?? 'unknown CPU'}, ${availableParallelism()} cores, Node ${process.version}; ${CLIENTS} at once, median of ${ROUNDS} rounds`);
+  if (process.argv.includes('--json')) return console.log(JSON.stringify({ cores: cpus().length, isShared, results }));
+  const cores = isShared ? 'all share the cores' : 'clamd has one core for itself';
+  console.log(`${cpus()[0]?.model ?? 'unknown CPU'}, ${cpus().length} cores, ${cores}, Node ${process.version}; ${CLIENTS} at once, median of ${ROUNDS} rounds`);
   for (const { bytes, ratio, relayCpuSecondsPerGb: cpu, ...rest } of results)
     console.log(
       `${String(Math.round(bytes / 1024)).padStart(5)} KiB: clamd directly ${rest.directMibPerSecond.toFixed(1)} MiB/s (${rest.directMailsPerSecond.toFixed(0)} mails/s), ` +

@@ -46,6 +46,11 @@ export class Clamd {
     this.socketPath = join(dir.path, 'clamd.sock');
   }
 
+  /** Of the process that runs, or ran last. */
+  get pid(): number | undefined {
+    return this.#server?.pid;
+  }
+
   /** As `relay.inspect.clamd` has it. */
   get address(): string {
     return `unix:${this.socketPath}`;

@@ -119,14 +119,14 @@ export class Inspection {
   }
 }
 
-/** The content as its reader gets it: dots unstuffed. */
+/** The content as its reader gets it: dots unstuffed. A scanner has sent a chunk before it asks for the next but one. */
 async function* unstuffed(spool: Spool): AsyncGenerator<Buffer, void> {
   const unstuffer = new DotUnstuffer();
-  for await (const chunk of spool.read(0)) yield* unstuffer.push(chunk);
+  for await (const chunk of spool.read(0, { reuse: true })) yield* unstuffer.push(chunk);
 }
 
 async function digestOf(spool: Spool): Promise<string> {
   const hash = createHash('sha256');
-  for await (const chunk of spool.read(0)) hash.update(chunk);
+  for await (const chunk of spool.read(0, { reuse: true })) hash.update(chunk);
   return hash.digest('hex');
 }

@@ -40,6 +40,15 @@ describe.each([
     for (const from of [0, 1, 7919, 65_536, bytes - 1, bytes]) {
       expect((await contentOf(spool, from)).equals(content.subarray(from)), `from byte ${from}`).toBe(true);
     }
+    // With reuse each chunk is still whole when the next one has come.
+    let at = 0;
+    let before: Buffer = Buffer.alloc(0);
+    for await (const chunk of spool.read(0, { reuse: true })) {
+      expect(before.equals(content.subarray(at - before.length, at))).toBe(true);
+      at += chunk.length;
+      before = chunk;
+    }
+    expect(at).toBe(bytes);
     spool.discard();
     expect(room.usedBytes).toBe(0);
   });

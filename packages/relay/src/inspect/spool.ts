@@ -130,9 +130,13 @@ export class Spool {
     if (!this.#isLarge) this.#memory = this.#held?.take() ?? [];
   }
 
-  /** The content from this byte on; only after finish(), as often as wanted. Throws the operating system's error. */
-  async *read(fromByte: number): AsyncGenerator<Buffer, void> {
-    if (this.#isLarge) yield* this.#readFile(fromByte);
+  /**
+   * The content from this byte on; only after finish(), as often as wanted. Throws the operating system's error.
+   * With `reuse` a buffer holds its bytes only until the next but one is asked for, which spares the garbage collector
+   * the whole message.
+   */
+  async *read(fromByte: number, { reuse = false } = {}): AsyncGenerator<Buffer, void> {
+    if (this.#isLarge) yield* this.#readFile(fromByte, reuse);
     else yield* skip(this.#memory, fromByte);
   }
 
@@ -196,12 +200,15 @@ export class Spool {
     await file?.close().catch(() => {});
   }
 
-  async *#readFile(fromByte: number): AsyncGenerator<Buffer, void> {
+  async *#readFile(fromByte: number, reuse: boolean): AsyncGenerator<Buffer, void> {
+    let before: Buffer | undefined;
+    let spare: Buffer | undefined;
     for (let position = fromByte; position < this.#writtenBytes; ) {
       const file = this.#file;
       if (file === undefined) throw new Error('the spool was discarded');
-      // A buffer of its own for each: the one before may still wait to be sent.
-      const { bytesRead, buffer } = await file.read(Buffer.allocUnsafeSlow(READ_BYTES), 0, READ_BYTES, position);
+      const target = spare ?? Buffer.allocUnsafeSlow(READ_BYTES);
+      if (reuse) [spare, before] = [before, target];
+      const { bytesRead, buffer } = await file.read(target, 0, READ_BYTES, position);
       if (bytesRead === 0) throw new Error('the spool is shorter than what was written to it');
       position += bytesRead;
       yield buffer.subarray(0, bytesRead);

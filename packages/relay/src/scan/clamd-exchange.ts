@@ -46,7 +46,7 @@ class Exchange {
   #isOver = false;
   #stepTimer: NodeJS.Timeout | undefined;
   #totalTimer: NodeJS.Timeout | undefined;
-  #onDrained: (() => void) | undefined;
+  #onTaken: (() => void) | undefined;
 
   constructor(init: ExchangeInit, settle: (answer: Answer) => void) {
     this.#init = init;
@@ -62,7 +62,6 @@ class Exchange {
     const socket = this.#socket;
     socket.on('connect', () => this.#onConnect());
     socket.on('data', (chunk: Buffer) => this.#onData(chunk));
-    socket.on('drain', () => this.#onDrained?.());
     socket.on('end', () => this.#onEnd());
     socket.on('error', (error: NodeJS.ErrnoException) => this.#onError(error));
     // Over TCP the end of the stream would else wait for what is before it to be acknowledged.
@@ -94,16 +93,21 @@ class Exchange {
     await this.#write(lead);
   }
 
-  /** Resolves when there is room for the next, or there will be no next. */
+  /** Resolves when the kernel has taken all, or there will be no next. */
   async #write(parts: readonly Buffer[]): Promise<void> {
     const socket = this.#socket;
+    const last = parts.at(-1);
+    if (last === undefined) return;
+    // The content's buffers are used again, so it is not enough that there is room for the next.
+    const taken = new Promise<void>((resolve) => (this.#onTaken = resolve));
     socket.cork();
-    for (const part of parts) socket.write(part);
+    for (const part of parts.slice(0, -1)) socket.write(part);
+    socket.write(last, () => this.#onTaken?.());
     socket.uncork();
-    if (!socket.writableNeedDrain) return;
+    if (socket.writableLength === 0) return taken;
     const { stallMs } = this.#init;
     this.#limitStep(stallMs, `it took nothing for ${stallMs} ms`);
-    await new Promise<void>((resolve) => (this.#onDrained = resolve));
+    await taken;
     clearTimeout(this.#stepTimer);
   }
 
@@ -144,7 +148,7 @@ class Exchange {
     clearTimeout(this.#totalTimer);
     this.#init.signal?.removeEventListener('abort', this.#onAbort);
     this.#socket.destroy();
-    this.#onDrained?.();
+    this.#onTaken?.();
     this.#settle(answer);
   }
 }

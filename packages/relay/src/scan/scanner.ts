@@ -21,5 +21,6 @@ export type ScanOutcome =
 export interface ScanSource {
   /** About how much it is, for logs. */
   readonly bytes: number;
+  /** A chunk holds its bytes until the next but one is asked for. */
   chunks(): AsyncIterable<Buffer>;
 }
