@@ -1,16 +1,18 @@
+import { readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect } from 'vitest';
+import { expect, vi } from 'vitest';
+import { parseDocument } from 'yaml';
 import { type Clamd, startClamd } from '../../kit/clamd.ts';
-import { Mesh, type MeshAgent, type MeshSite } from '../../kit/mesh.ts';
+import { Mesh, type MeshAgent, type MeshAgentInit, type MeshSite } from '../../kit/mesh.ts';
 import { freePort } from '../../kit/ports.ts';
 import type { SmtpWire, SmtpWireTarget } from '../../kit/smtp-wire.ts';
-import { openConversation } from '../greeting.ts';
+import { greeting, openConversation } from '../greeting.ts';
 import { linesOf, type LogLine } from '../session-logs.ts';
 
 export const MAIL_HOST = 'mail.example.com';
 export const DEVICE = '02:00:5e:30:00:01';
 const SERVER = 's1';
-/** Relays report to their supervisors every few seconds. */
+/** A machine that is busy with other tests, and an agent that tries again. */
 const PATIENCE_MS = 15_000;
 
 export interface SceneInit {
@@ -22,25 +24,33 @@ export interface SceneInit {
   readonly settings?: Readonly<Record<string, unknown>>;
 }
 
+type Forwarding = Omit<MeshAgentInit, 'mac'>;
+
 /** A site with one relay that inspects with a pair of real scanners, and an office with one agent. */
 export class Scene {
   readonly scanners: readonly Clamd[];
   readonly mesh: Mesh;
   readonly site: MeshSite;
-  readonly agent: MeshAgent;
+  #agent: MeshAgent;
+  readonly #forwarding: Forwarding;
   readonly #ports: readonly number[];
   readonly #metricsPort: number;
 
   constructor(
     components: { readonly scanners: readonly Clamd[]; readonly mesh: Mesh; readonly site: MeshSite; readonly agent: MeshAgent },
-    init: { readonly ports: readonly number[]; readonly metricsPort: number },
+    init: { readonly forwarding: Forwarding; readonly ports: readonly number[]; readonly metricsPort: number },
   ) {
     this.scanners = components.scanners;
     this.mesh = components.mesh;
     this.site = components.site;
-    this.agent = components.agent;
+    this.#agent = components.agent;
+    this.#forwarding = init.forwarding;
     this.#ports = init.ports;
     this.#metricsPort = init.metricsPort;
+  }
+
+  get agent(): MeshAgent {
+    return this.#agent;
   }
 
   /** The agent's listener for a destination, as clients of the kit want it. */
@@ -55,7 +65,21 @@ export class Scene {
     return { host: '127.0.0.1', port: local };
   }
 
-  /** What the relay has logged of an event. */
+  /** Starts relay and agent anew, with other keys of `relay.inspect`; resolves when a destination can be reached through it. */
+  async restartRelay(inspect: Readonly<Record<string, unknown>>): Promise<void> {
+    const { site, agent } = this;
+    const document = parseDocument(readFileSync(site.file, 'utf8'));
+    for (const [key, value] of Object.entries(inspect)) document.setIn(['relay', 'inspect', key], value);
+    writeFileSync(site.file, document.toString({ lineWidth: 0 }), { mode: 0o600 });
+    await site.stopRole(SERVER, 'relay');
+    await site.startRole(SERVER, 'relay');
+    // One that is started anew asks at once where it is to go.
+    agent.process.kill('SIGKILL');
+    this.#agent = await this.mesh.runAgent(agent.file, this.#forwarding);
+    await eventually(async () => /^220|^\+OK/u.test(await greeting(this.agent)), true);
+  }
+
+  /** What the relay has logged of an event since it was started. */
   relayLines(event: string): LogLine[] {
     return linesOf(this.site.process(SERVER, 'relay'), event);
   }
@@ -123,12 +147,15 @@ export async function startScene(init: SceneInit): Promise<Scene> {
   await site.start();
   mesh.publish([site]);
   const forward = init.forward.map(({ port, protocol }) => `${MAIL_HOST}:${port}/${protocol}`);
-  const agent = await mesh.startAgent({ mac: DEVICE, forward });
-  return new Scene({ scanners, mesh, site, agent }, { ports, metricsPort });
+  // Closed: nothing goes past the inspection when the relay is away for a moment.
+  const forwarding = { forward, settings: { failMode: 'closed' } };
+  const agent = await mesh.startAgent({ mac: DEVICE, ...forwarding });
+  return new Scene({ scanners, mesh, site, agent }, { forwarding, ports, metricsPort });
 }
 
 async function eventually(actual: () => Promise<unknown>, expected: unknown): Promise<void> {
-  await expect.poll(actual, { timeout: PATIENCE_MS, interval: 50 }).toEqual(expected);
+  // Also within hooks, where expect.poll is not allowed.
+  await vi.waitFor(async () => expect(await actual()).toEqual(expected), { timeout: PATIENCE_MS, interval: 50 });
 }
 
 /** Greeted, and past EHLO. */
