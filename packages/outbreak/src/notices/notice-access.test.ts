@@ -1,4 +1,7 @@
 import { scryptSync } from 'node:crypto';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { afterEach, describe, expect, test } from 'vitest';
 import { connectSmtpWire, type SmtpWire } from '../../../../test/kit/smtp-wire.ts';
 import { destinationTls } from '../../../../test/kit/tls.ts';
@@ -117,6 +120,25 @@ describe('with users', () => {
     stalled.close();
     under.skewMs = 0;
     (await greeted()).close();
+  });
+
+  test('a login in clear text ends with STARTTLS', async () => {
+    await start({ users, tls });
+    const socket = connect(under.server.port, '127.0.0.1');
+    const say = async (channel: Socket, line: string): Promise<string> => {
+      channel.write(line);
+      const [reply] = (await once(channel, 'data')) as [Buffer];
+      return reply.toString();
+    };
+    await once(socket, 'data');
+    await say(socket, 'EHLO x\r\n');
+    expect(await say(socket, `AUTH PLAIN ${plain('gw', PASSWORD)}\r\n`)).toMatch(/^235 /u);
+    expect(await say(socket, 'STARTTLS\r\n')).toMatch(/^220 /u);
+    const secure = connectTls({ socket, ca: cert, servername: 'localhost' });
+    await once(secure, 'secureConnect');
+    await say(secure, 'EHLO x\r\n');
+    expect(await say(secure, 'MAIL FROM:<>\r\n')).toBe('554 5.7.1 log in first\r\n');
+    secure.destroy();
   });
 
   test('what came in clear text behind STARTTLS is not obeyed after it', async () => {

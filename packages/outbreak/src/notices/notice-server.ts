@@ -171,6 +171,9 @@ class NoticeCounter implements NoticeServer {
         callback();
       },
       onSecure: (_socket, session, callback) => {
+        // RFC 3207 4.2: what was said before counts no more.
+        const connection = this.#connections.get(session.id);
+        if (connection !== undefined) connection.isLoggedIn = false;
         session.disabledCommands = this.#disabledFor(session);
         callback();
       },
