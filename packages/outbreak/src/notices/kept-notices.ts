@@ -3,7 +3,7 @@ import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** After so long it is looked again whether the operator has removed kept notices. */
-export const RESCAN_MS = 1000;
+const RESCAN_MS = 1000;
 
 const NAME = /^[\w-]{43}\.eml$/u;
 const UNFINISHED = '.tmp';

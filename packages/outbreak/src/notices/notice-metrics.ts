@@ -1,7 +1,7 @@
 import type { CounterMetric, Metrics } from '@sekisho/telemetry';
 
 /** What becomes of a notice, or of somebody who would bring one. */
-export const NOTICE_RESULTS = ['recorded', 'unparsed', 'refused_source', 'refused_auth', 'refused_size', 'refused_rate', 'failed'] as const;
+const NOTICE_RESULTS = ['recorded', 'unparsed', 'refused_source', 'refused_auth', 'refused_size', 'refused_rate', 'failed'] as const;
 export type NoticeResult = (typeof NOTICE_RESULTS)[number];
 
 export interface NoticeMetrics {

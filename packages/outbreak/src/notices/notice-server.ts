@@ -16,17 +16,17 @@ import type { NoticeSettings } from './settings.ts';
 import { mayAskForPassword, Networks, strangerOf } from './sources.ts';
 
 /** Silence within a conversation. */
-export const IDLE_MS = 60_000;
+const IDLE_MS = 60_000;
 /** A command line; RFC 5321 4.5.3.1.4 has 512, AUTH and MAIL with parameters may be longer. */
 export const MAX_COMMAND_BYTES = 4096;
 /** RFC 5321 4.5.3.1.8. */
-export const MAX_RECIPIENTS = 100;
+const MAX_RECIPIENTS = 100;
 /** What is read, and thrown away, of a notice that is too large, so that its sender hears the 552 and does not come again. */
-export const MAX_OVERSIZE_BYTES = 64 * 1024 * 1024;
+const MAX_OVERSIZE_BYTES = 64 * 1024 * 1024;
 /** Wrong passwords of one stranger in a minute; from then on no password is looked at. */
-export const MAX_WRONG_LOGINS = 5;
+const MAX_WRONG_LOGINS = 5;
 /** What a stop waits for notices that are being recorded. */
-export const CLOSE_WITHIN_MS = 5000;
+const CLOSE_WITHIN_MS = 5000;
 /** Unsent bytes after our end. */
 const LINGER_MS = 1000;
 const SWEEP_MS = 250;

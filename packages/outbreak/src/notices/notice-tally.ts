@@ -2,7 +2,7 @@ import type { Logger } from '@sekisho/telemetry';
 import type { NoticeMetrics, NoticeResult } from './notice-metrics.ts';
 
 /** A flood is told in one line a minute for each result: the log is not another place to fill. */
-export const LOG_INTERVAL_MS = 60_000;
+const LOG_INTERVAL_MS = 60_000;
 
 /** What the operator reads about a result, and does. */
 const TOLD = {

@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type Detection, MAX_DETECTIONS_PER_CALL } from '@sekisho/store';
 
 /** The gateway waits ten minutes for an answer (RFC 5321 4.5.3.2.6), but has other mail to send. */
-export const RECORD_TIMEOUT_MS = 30_000;
+const RECORD_TIMEOUT_MS = 30_000;
 
 interface Waiting {
   readonly detections: readonly Detection[];

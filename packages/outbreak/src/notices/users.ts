@@ -1,10 +1,10 @@
 /** Gateways that log in; a site has a handful. */
 export const MAX_USERS = 100;
 /** log2 of scrypt's N: below, guessing is too cheap; above, one login takes seconds. */
-export const MIN_SCRYPT_LOG_COST = 12;
-export const MAX_SCRYPT_LOG_COST = 17;
-export const MAX_SCRYPT_BLOCK_SIZE = 16;
-export const MAX_SCRYPT_PARALLELIZATION = 4;
+const MIN_SCRYPT_LOG_COST = 12;
+const MAX_SCRYPT_LOG_COST = 17;
+const MAX_SCRYPT_BLOCK_SIZE = 16;
+const MAX_SCRYPT_PARALLELIZATION = 4;
 /** Memory of one check, 128 N r. */
 export const MAX_SCRYPT_BYTES = 128 * 1024 * 1024;
 

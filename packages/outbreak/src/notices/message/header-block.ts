@@ -7,7 +7,7 @@ export const MAX_HEADER_CHARS = 4096;
 
 /** The only headers that a notice is read for. */
 const READ = ['from', 'subject', 'message-id', 'content-type', 'content-transfer-encoding', 'content-disposition'] as const;
-export type HeaderName = (typeof READ)[number];
+type HeaderName = (typeof READ)[number];
 /** The raw values, unfolded; of a header that stands there twice the first. */
 export type Headers = Partial<Record<HeaderName, string>>;
 

@@ -6,7 +6,7 @@ export const MAX_LINES = 2000;
 /** Characters of one line that patterns are tried on. */
 export const MAX_LINE_CHARS = 1000;
 /** RFC 5322 2.1.1 gives a line, and so a Message-ID, 998 characters; a longer one is cut. */
-export const MAX_MESSAGE_ID_CHARS = 998;
+const MAX_MESSAGE_ID_CHARS = 998;
 
 /** What patterns are tried on. All of it was written by strangers. */
 export interface NoticeMail {

@@ -6,7 +6,7 @@ export const MAX_SIGNATURE_CHARS = 128;
 /** RFC 5321 4.5.3.1.3: a path has 256 octets with its angle brackets. */
 export const MAX_MAIL_ADDRESS_CHARS = 254;
 /** Names of one line, as some gateways list them: `Eicar-Signature, Win.Worm.Mydoom`. */
-export const MAX_SIGNATURES_PER_LINE = 16;
+const MAX_SIGNATURES_PER_LINE = 16;
 /** Words of a value in which an address is looked for. */
 const MAX_WORDS = 8;
 /** `[IPv6:ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255]:65535,` and spare. */
