@@ -70,6 +70,8 @@ export interface Deadlines {
   readonly lingerMs: number;
   /** Without a byte from the peer, pings included. */
   readonly deadMs: number;
+  /** A POP3 client that waits for a held message and hears nothing is given a few safe bytes of it: some give up at 30 s. */
+  readonly keepAliveMs: number;
   /** A session in which no byte moves in either direction. */
   readonly idleMs: Readonly<Record<Right, number>>;
   /** Between two reports of a worker. */
@@ -84,6 +86,7 @@ export const DEFAULT_DEADLINES: Deadlines = {
   preambleMs: 10_000,
   lingerMs: 5000,
   deadMs: 10_000,
+  keepAliveMs: 5000,
   idleMs: {
     // The longest silence that RFC 5321 4.5.3.2.6 allows is the 10 min after the final dot; a minute more.
     smtp: 660_000,

@@ -150,7 +150,8 @@ export class RelayWorker {
   }
 
   #contextOf({ log, onDetection }: WorkerComponents, settings: RelaySettings): WorkerContext {
-    const { limits, destinations, workers, inspect } = settings;
+    const { limits, destinations, workers, inspect, deadlines = DEFAULT_DEADLINES } = settings;
+    const { keepAliveMs } = deadlines;
     const now = (): number => performance.now();
     const policy = new DestinationPolicy(destinations);
     return {
@@ -166,13 +167,13 @@ export class RelayWorker {
       }),
       tally: new Tally(),
       sweep: new Sweep({ now }),
-      deadlines: settings.deadlines ?? DEFAULT_DEADLINES,
+      deadlines,
       connectTimeoutMs: settings.connectTimeoutMs,
       windowBytes: settings.windowBytes,
       maxSessionsPerDevice: limits.maxSessionsPerDevice,
       proxyTo: new Set(destinations.proxyProtocol.map((entry) => entry.toLowerCase())),
       isDraining: () => this.#isDraining,
-      inspection: inspect === undefined ? undefined : new Inspection({ log, now }, { settings: inspect, relay: settings.name, workers }),
+      inspection: inspect === undefined ? undefined : new Inspection({ log, now }, { settings: inspect, relay: settings.name, workers, keepAliveMs }),
       onDetection: onDetection ?? (() => {}),
     };
   }

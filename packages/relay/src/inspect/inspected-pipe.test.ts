@@ -8,6 +8,7 @@ import { type Clamd, EICAR, EICAR_SIGNATURE, startClamd } from '../../../../test
 import type { TestSession } from '../../test/agent.ts';
 import { pop3Server, smtpServer } from '../../test/mail-server.ts';
 import { Rig } from '../../test/rig.ts';
+import { DEFAULT_DEADLINES } from '../settings.ts';
 import type { RelayWorker } from '../worker.ts';
 import type { InspectSettings } from './settings.ts';
 
@@ -121,7 +122,7 @@ describe('SMTP', () => {
     const server = smtpServer();
     const { worker, agent, destination } = await rig.path(server.serve, {
       inspect: inspect(),
-      deadlines: { ...(await import('../settings.ts')).DEFAULT_DEADLINES, lingerMs: 300 },
+      deadlines: { ...DEFAULT_DEADLINES, lingerMs: 300 },
     });
     await scannersUp(worker);
     const session = agent.session({ port: destination.port });
@@ -309,16 +310,19 @@ describe('POP3', () => {
     await new Promise<void>((resolve) => slow.listen(path, resolve));
     rig.defer(() => slow.close());
     const server = pop3Server([Buffer.from(CLEAN)]);
-    const { agent, destination } = await rig.path(server.serve, { inspect: inspect({ clamd: [`unix:${path}`], scanTimeoutMs: 17_000, onUnscannable: { ...inspect().onUnscannable, timeout: 'pass', scannerDown: 'pass' } }) });
+    const { agent, destination } = await rig.path(server.serve, {
+      inspect: inspect({ clamd: [`unix:${path}`], scanTimeoutMs: 2500, onUnscannable: { ...inspect().onUnscannable, timeout: 'pass', scannerDown: 'pass' } }),
+      deadlines: { ...DEFAULT_DEADLINES, keepAliveMs: 600 },
+    });
     const session = agent.session({ port: destination.port, protocol: 'pop3' });
     expect(await session.answer).toBe('connected');
     await says(session, /^\+OK ready/u);
     session.stream.write(RETR);
-    await expect.poll(() => text(session), { timeout: 12_000 }).toBe(`+OK ready\r\n+OK ${CLEAN.length} octets\r\nF`);
+    await expect.poll(() => text(session), PATIENCE).toBe(`+OK ready\r\n+OK ${CLEAN.length} octets\r\nF`);
     await says(session, /\r\n\.\r\n$/u);
     expect(text(session)).toBe(`+OK ready\r\n+OK ${CLEAN.length} octets\r\n${CLEAN}.\r\n`);
     for (const socket of held) socket.destroy();
-  }, 30_000);
+  });
 
   test('a client that reads slowly is given a large message with bounded memory', async () => {
     const large = `${HEAD}${'y'.repeat(76)}\r\n`.repeat(40_000);

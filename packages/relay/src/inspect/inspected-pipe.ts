@@ -17,8 +17,6 @@ export interface InspectedPipeOwner extends SpliceOwner {
   onFault(error: unknown): void;
 }
 
-/** A POP3 client that hears nothing for so long is given a few bytes of the message it waits for: some give up at 30 s. */
-export const KEEP_ALIVE_MS = 5000;
 const NOTHING = Buffer.alloc(0);
 
 /** A message between its first byte and its verdict, or until the client has it. */
@@ -172,7 +170,7 @@ export class InspectedPipe implements MuxStreamHandler, InspectorSink {
       isClientServed: false,
     };
     this.#message = message;
-    if (this.#protocol === 'pop3') message.keepAlive = setInterval(() => this.#keepAlive(message), KEEP_ALIVE_MS);
+    if (this.#protocol === 'pop3') message.keepAlive = setInterval(() => this.#keepAlive(message), this.#inspection.keepAliveMs);
   }
 
   onMessageData(bytes: Buffer): void {

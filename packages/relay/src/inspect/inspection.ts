@@ -40,6 +40,8 @@ interface CompleteMessage {
 /** What the inspected sessions of one worker share: the scanners, the room for spools, the policy. */
 export class Inspection {
   readonly settings: InspectSettings;
+  /** See Deadlines. */
+  readonly keepAliveMs: number;
   readonly tally = new InspectionTally();
   readonly #relay: string;
   readonly #now: () => number;
@@ -49,10 +51,11 @@ export class Inspection {
   /** @param components now: monotonic milliseconds */
   constructor(
     components: { readonly log: Logger; readonly now: () => number },
-    init: { readonly settings: InspectSettings; readonly relay: string; readonly workers: number },
+    init: { readonly settings: InspectSettings; readonly relay: string; readonly workers: number; readonly keepAliveMs: number },
   ) {
     const { settings, workers } = init;
     this.settings = settings;
+    this.keepAliveMs = init.keepAliveMs;
     this.#relay = init.relay;
     this.#now = components.now;
     this.#pool = new ScannerPool(components, {
