@@ -31,6 +31,7 @@ export class ScriptedScanner {
   /** Open connections with a stream, canaries left out as soon as they are known for such. */
   readonly streams = new Set<Socket>();
   pings = 0;
+  canaries = 0;
   readonly #server: Server;
   readonly #dir: TempDir;
   readonly #sockets = new Set<Socket>();
@@ -101,6 +102,7 @@ export class ScriptedScanner {
     const asked = { content, socket, answer: (text: string) => reply(socket, text) };
     if (isCanary) {
       this.streams.delete(socket);
+      this.canaries += 1;
       return this.onCanary(asked);
     }
     this.contents.push(content);

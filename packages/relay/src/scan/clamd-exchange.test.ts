@@ -7,7 +7,7 @@ import { sourceOf } from '../../test/scan-source.ts';
 import { type Answer, askClamd, type ExchangeInit, MAX_REPLY_BYTES } from './clamd-exchange.ts';
 import { parseScannerAddress, type ScannerAddress } from './scanner-address.ts';
 
-const LIMITS = { connectMs: 100, stallMs: 100 };
+const LIMITS = { connectMs: 5000, stallMs: 5000 };
 const CONTENT = 'From: a@example.com\r\n\r\nhello\r\n';
 
 let scanner: ScriptedScanner;
@@ -94,7 +94,7 @@ test('a scanner that reads no more: the content waits where it is, and not for e
   }
   scanner.interruption = { atByte: 100_000, act: (socket) => socket.pause() };
   const started = performance.now();
-  const answer = await scan('', { content: content() });
+  const answer = await scan('', { content: content(), stallMs: 100 });
   expect(answer).toEqual({ kind: 'failed', why: 'it took nothing for 100 ms' });
   expect(performance.now() - started).toBeLessThan(1500);
   expect(readBytes).toBeLessThan(2_000_000);
@@ -103,7 +103,7 @@ test('a scanner that reads no more: the content waits where it is, and not for e
 test('nobody there: at once; nobody answers: when the time is up', async () => {
   const hole = await startBlackHole();
   const tcp = { host: hole.address, port: hole.port };
-  expect(await scan(CONTENT, { address: tcp })).toEqual({ kind: 'failed', why: 'no connection in 100 ms' });
+  expect(await scan(CONTENT, { address: tcp, connectMs: 100 })).toEqual({ kind: 'failed', why: 'no connection in 100 ms' });
   await hole.stop();
   expect(await scan(CONTENT, { address: tcp })).toEqual({ kind: 'failed', why: 'no connection: ECONNREFUSED' });
   expect(await scan(CONTENT, { address: { path: '/nowhere/clamd.ctl' } })).toEqual({ kind: 'failed', why: 'no connection: ENOENT' });

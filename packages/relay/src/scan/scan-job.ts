@@ -110,7 +110,7 @@ export class ScanJob {
   }
 
   #onSlow(): void {
-    for (const scanner of this.#running.keys()) scanner.health.checkSoon();
+    for (const scanner of this.#running.keys()) scanner.health.onScanSlow();
     this.#owner.want(this);
   }
 

@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from 'vitest';
 import { type Clamd as TestClamd, EICAR, startClamd } from '../../../../test/kit/clamd.ts';
 import { type CapturedLog, captureLog } from '../../test/captured-log.ts';
-import { type ScriptedScanner, startScriptedScanner } from '../../test/scripted-scanner.ts';
+import { type Asked, type ScriptedScanner, startScriptedScanner } from '../../test/scripted-scanner.ts';
 import { Clamd } from './clamd.ts';
 import { parseScannerAddress } from './scanner-address.ts';
 import { ScannerHealth } from './scanner-health.ts';
@@ -126,22 +126,32 @@ test('one failure is none, two in a row are', async () => {
 test('failed scans, however many, make it suspect and have it checked at once with a canary; a check decides', async () => {
   const scanner = await scripted();
   const { health, events } = watch(scanner.address, { ...TIMINGS, checkMs: 60_000, canaryEveryMs: 60_000 });
-  let canaries = 0;
-  const { onCanary } = scanner;
-  scanner.onCanary = (asked) => {
-    canaries += 1;
-    onCanary(asked);
-  };
   health.start();
   await expect.poll(() => health.why).toBe('');
   for (let times = 0; times < 10; times += 1) health.onScanFailed();
   expect([health.isUp, health.isSuspect]).toEqual([true, true]);
   await expect.poll(() => health.isSuspect).toBe(false);
-  expect([canaries, events()]).toEqual([2, []]);
+  expect([scanner.canaries, events()]).toEqual([2, []]);
   scanner.onCanary = ({ answer }) => answer("stream: Can't create temporary file ERROR");
   health.onScanFailed();
   await becomes(health, false);
   expect(health.why).toBe('it could not scan the EICAR test: it answered "stream: Can\'t create temporary file ERROR"');
+});
+
+test('a slow scan has it checked with a canary; a scan that fails during a check asks for another one', async () => {
+  const scanner = await scripted();
+  const { health } = watch(scanner.address, { ...TIMINGS, checkMs: 60_000, canaryEveryMs: 60_000, canaryMs: 5000 });
+  const canaries: Asked[] = [];
+  scanner.onCanary = (asked) => canaries.push(asked);
+  health.start();
+  await expect.poll(() => canaries.length).toBe(1);
+  health.onScanFailed();
+  canaries[0]?.answer('stream: Eicar FOUND');
+  await expect.poll(() => scanner.pings).toBe(2);
+  expect(health.isSuspect).toBe(false);
+  health.onScanSlow();
+  await expect.poll(() => canaries.length).toBe(2);
+  expect([health.isUp, health.isSuspect]).toEqual([true, false]);
 });
 
 test('a canary now and then: one who answers PING and scans nothing any more is found out', async () => {

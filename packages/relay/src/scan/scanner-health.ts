@@ -87,12 +87,18 @@ export class ScannerHealth {
 
   /** A scan failed on it. However many do at once, it is not down before a check has failed too. */
   onScanFailed(): void {
-    this.#failures = Math.max(this.#failures, 1);
-    this.checkSoon();
+    this.#failures += 1;
+    this.#checkSoon();
   }
 
-  /** Checks now, or a moment after the last check. */
-  checkSoon(): void {
+  /** A scan takes long: are all scans stuck, or is it the message? */
+  onScanSlow(): void {
+    this.#canaryMs = Number.NEGATIVE_INFINITY;
+    this.#checkSoon();
+  }
+
+  /** Now, or a moment after the last check. */
+  #checkSoon(): void {
     if (this.#isChecking) this.#isAskedAgain = true;
     else this.#schedule(Math.max(0, this.#checkedMs + this.#timings.recheckMs - this.#now()));
   }
@@ -120,7 +126,7 @@ export class ScannerHealth {
     const why = await this.#clamd.ping(signal);
     if (why !== undefined) return { why };
     const isDue = this.#now() - this.#canaryMs >= this.#timings.canaryEveryMs;
-    if (!isDue && this.#isUp && !this.isSuspect) return undefined;
+    if (!isDue && !this.isSuspect) return undefined;
     const outcome = await this.#clamd.canary(signal);
     if (outcome.kind === 'clean') return BLIND;
     if (outcome.kind === 'unscannable') return { why: `it could not scan the EICAR test: ${outcome.detail}` };

@@ -1,161 +1,20 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
-import { type Clamd, EICAR, EICAR_SIGNATURE, startClamd } from '../../../../test/kit/clamd.ts';
-import { textMail } from '../../../../test/kit/mails.ts';
-import { eicarAtTheEnd, infectedMails } from '../../../../test/kit/virus-mails.ts';
 import { captureLog } from '../../test/captured-log.ts';
-import { type Asked, type ScriptedScanner, startScriptedScanner } from '../../test/scripted-scanner.ts';
+import { CLEAN, cleanUp, holdAnswers, poolOf, QUICK, QUIET, scriptedPair } from '../../test/scanner-pool-rig.ts';
 import { sourceOf } from '../../test/scan-source.ts';
-import type { ScanResult, ScanSource } from './scanner.ts';
+import type { ScriptedScanner } from '../../test/scripted-scanner.ts';
+import type { ScanResult } from './scanner.ts';
 import { ScannerPool } from './scanner-pool.ts';
-import type { ScannerTimings } from './scanner-timings.ts';
 
-const CLEAN = { kind: 'clean' };
-const INFECTED = { kind: 'infected', signature: EICAR_SIGNATURE };
-/** Checks so rare that they do not decide a test, unless it asks for them. */
-const QUIET: Partial<ScannerTimings> = { checkMs: 60_000, canaryEveryMs: 60_000, pingMs: 300, canaryMs: 300 };
-const QUICK: Partial<ScannerTimings> = { checkMs: 40, recheckMs: 20, pingMs: 150, canaryMs: 300 };
+/** Who gets what, and who takes over, with scanners that do as they are told. With real ones: scanner-pool.clamd.test.ts. */
 
-const cleanUps: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
-});
-
-interface PoolInit {
-  readonly maxInFlight?: number;
-  readonly timings?: Partial<ScannerTimings>;
-}
-
-async function poolOf(scanners: readonly { readonly address: string }[], init: PoolInit = {}): Promise<ScannerPool> {
-  const pool = new ScannerPool(
-    { log: captureLog().log, now: () => performance.now() },
-    { scanners: scanners.map(({ address }) => address), maxInFlight: init.maxInFlight ?? 4, timings: init.timings ?? QUIET },
-  );
-  cleanUps.push(() => pool.close());
-  pool.start();
-  await expect.poll(() => pool.status().map(({ why }) => why), { interval: 5 }).not.toContain('not checked yet');
-  return pool;
-}
-
-async function realPair(settings: Record<string, string> = {}): Promise<[Clamd, Clamd]> {
-  const pair = await Promise.all([startClamd({ settings }), startClamd({ settings })]);
-  cleanUps.push(() => Promise.all(pair.map((clamd) => clamd.stop())));
-  return pair;
-}
-
-async function scriptedPair(): Promise<[ScriptedScanner, ScriptedScanner]> {
-  const pair = await Promise.all([startScriptedScanner(), startScriptedScanner()]);
-  cleanUps.push(() => Promise.all(pair.map((scanner) => scanner.stop())));
-  return pair;
-}
-
-/** The streams that a scanner has been given and that it has not answered. */
-function holdAnswers(scanner: ScriptedScanner): Asked[] {
-  const held: Asked[] = [];
-  scanner.onStream = (asked) => held.push(asked);
-  return held;
-}
-
-/** The first reader gets to the middle, and there waits for what is done to its scanner. */
-function sourceWithEventInTheMiddle(content: Buffer, event: () => unknown): ScanSource {
-  let isFirst = true;
-  return {
-    bytes: content.length,
-    async *chunks() {
-      const middle = content.length >> 1;
-      yield* sourceOf(content.subarray(0, middle)).chunks();
-      const wasFirst = isFirst;
-      isFirst = false;
-      if (wasFirst) await event();
-      yield* sourceOf(content.subarray(middle)).chunks();
-    },
-  };
-}
+afterEach(cleanUp);
 
 const timeoutMs = 5000;
 
-describe('a pair of real clamd', () => {
-  test('every mail gets its verdict', async () => {
-    const pool = await poolOf(await realPair());
-    const mails = [...infectedMails(1, 1_000_000).map(({ raw }) => ({ raw, verdict: INFECTED })), { raw: textMail(1).raw, verdict: CLEAN }];
-    for (const { raw, verdict } of mails) expect(await pool.scan(sourceOf(raw), { timeoutMs })).toEqual(verdict);
-  });
-
-  test('one is killed in the middle of a message: the other one gets the whole of it', async () => {
-    const pair = await realPair();
-    const pool = await poolOf(pair);
-    const event = async (): Promise<void> => {
-      const working = pool.status().findIndex(({ inFlight }) => inFlight > 0);
-      await pair[working]?.kill();
-    };
-    const { raw } = eicarAtTheEnd(1, 2_000_000);
-    expect(await pool.scan(sourceWithEventInTheMiddle(raw, event), { timeoutMs })).toEqual(INFECTED);
-    expect(pair.filter(({ address }) => pool.status().some((status) => status.address === address && status.inFlight > 0))).toEqual([]);
-  });
-
-  test('one is paused while mail flows: every verdict is right and none waits for long', async () => {
-    const pair = await realPair();
-    const pool = await poolOf(pair, { timings: QUICK });
-    const virus = Buffer.from(EICAR);
-    let longestMs = 0;
-    async function scan(index: number): Promise<void> {
-      const isInfected = index % 3 === 0;
-      const started = performance.now();
-      const result = await pool.scan(sourceOf(isInfected ? virus : textMail(index, 300_000).raw), { timeoutMs: 10_000 });
-      longestMs = Math.max(longestMs, performance.now() - started);
-      expect(result).toEqual(isInfected ? INFECTED : CLEAN);
-    }
-    const flow: Promise<void>[] = [];
-    for (let index = 0; index < 60; index += 1) {
-      if (index === 20) pair[0].pause();
-      flow.push(scan(index));
-      await sleep(5);
-    }
-    await Promise.all(flow);
-    expect(pool.status().map(({ up }) => up)).toEqual([false, true]);
-    // Long before a third of the time: it went down and its messages were taken elsewhere.
-    expect(longestMs).toBeLessThan(2500);
-    pair[0].resume();
-    await expect.poll(() => pool.status().map(({ up }) => up)).toEqual([true, true]);
-  });
-
-  test('both killed: scanner_down at once; one back: verdicts', async () => {
-    const pair = await realPair();
-    const pool = await poolOf(pair, { timings: QUICK });
-    await Promise.all(pair.map((clamd) => clamd.kill()));
-    const first = await pool.scan(sourceOf(EICAR), { timeoutMs });
-    expect(first).toMatchObject({ kind: 'unscannable', cause: 'scanner_down' });
-    expect((first as { detail: string }).detail).toMatch(/^unix:\S+: no connection: ECONNREFUSED; unix:\S+: no connection: ECONNREFUSED$/u);
-    await expect.poll(() => pool.status().map(({ up }) => up)).toEqual([false, false]);
-    expect(await pool.scan(sourceOf(EICAR), { timeoutMs })).toEqual({ kind: 'unscannable', cause: 'scanner_down', detail: 'no scanner is up' });
-    await pair[1].restart();
-    await expect.poll(() => pool.status()[1]?.up).toBe(true);
-    expect(await pool.scan(sourceOf(EICAR), { timeoutMs })).toEqual(INFECTED);
-  });
-
-  test('both reload while mail flows: nobody notices', async () => {
-    const pair = await realPair();
-    const pool = await poolOf(pair, { timings: QUICK });
-    const scans = Array.from({ length: 40 }, (_, index) => pool.scan(sourceOf(eicarAtTheEnd(index, 100_000).raw), { timeoutMs }));
-    await Promise.all(pair.map((clamd) => clamd.reload()));
-    expect(new Set((await Promise.all(scans)).map(({ kind }) => kind))).toEqual(new Set(['infected']));
-    expect(pool.status().map(({ up }) => up)).toEqual([true, true]);
-  });
-
-  test('too big for one is asked of the other, too big for both is too big; nobody is down for it', async () => {
-    const small = await startClamd({ settings: { StreamMaxLength: '1M' } });
-    const large = await startClamd({ settings: { StreamMaxLength: '4M' } });
-    cleanUps.push(() => Promise.all([small.stop(), large.stop()]));
-    const pool = await poolOf([small, large]);
-    for (let times = 0; times < 4; times += 1) expect(await pool.scan(sourceOf(eicarAtTheEnd(1, 2_000_000).raw), { timeoutMs })).toEqual(INFECTED);
-    const both = await pool.scan(sourceOf(eicarAtTheEnd(1, 6_000_000).raw), { timeoutMs });
-    expect(both).toMatchObject({ kind: 'unscannable', cause: 'too_big' });
-    expect(pool.status().map(({ up }) => up)).toEqual([true, true]);
-  });
-});
-
 describe('who gets what', () => {
-  test('equals take turns, the least loaded is first, nobody gets more than his places', async () => {
+  test('nobody gets more than his places', async () => {
     const [one, two] = await scriptedPair();
     const pool = await poolOf([one, two], { maxInFlight: 2 });
     const held = [holdAnswers(one), holdAnswers(two)];
@@ -171,6 +30,38 @@ describe('who gets what', () => {
     for (const asked of held.flat()) if (!asked.socket.writableEnded) asked.answer('stream: OK');
     expect(await Promise.all(scans)).toEqual(Array.from({ length: 6 }, () => CLEAN));
     expect(pool.status().map(({ inFlight }) => inFlight)).toEqual([0, 0]);
+  });
+
+  test('equals take turns; one who has done its work gets the next, whosever turn it is', async () => {
+    const pair = await scriptedPair();
+    const pool = await poolOf(pair);
+    for (let index = 0; index < 4; index += 1) await pool.scan(sourceOf('mail'), { timeoutMs });
+    expect(pair.map(({ contents }) => contents.length)).toEqual([2, 2]);
+    const [one = [], two = []] = pair.map((scanner) => holdAnswers(scanner));
+    const scans = Array.from({ length: 4 }, () => pool.scan(sourceOf('mail'), { timeoutMs }));
+    await expect.poll(() => [one.length, two.length]).toEqual([2, 2]);
+    for (const asked of two) asked.answer('stream: OK');
+    await expect.poll(() => pool.status()[1]?.inFlight).toBe(0);
+    scans.push(pool.scan(sourceOf('mail'), { timeoutMs }), pool.scan(sourceOf('mail'), { timeoutMs }));
+    await expect.poll(() => [one.length, two.length]).toEqual([2, 4]);
+    for (const asked of [...one, ...two.slice(2)]) asked.answer('stream: OK');
+    expect((await Promise.all(scans)).every(({ kind }) => kind === 'clean')).toBe(true);
+  });
+
+  test('a scanner that comes back gets what waits for the other one', async () => {
+    const [up, down] = await scriptedPair();
+    down.ping = 'no';
+    const pool = await poolOf([up, down], { maxInFlight: 1, timings: QUICK });
+    await expect.poll(() => pool.status()[1]?.up).toBe(false);
+    const held = holdAnswers(up);
+    const working = pool.scan(sourceOf('working'), { timeoutMs });
+    const waiting = pool.scan(sourceOf('waiting'), { timeoutMs });
+    await expect.poll(() => held.length).toBe(1);
+    down.ping = 'PONG';
+    await expect.poll(() => down.contents.map(String)).toEqual(['waiting']);
+    expect(await waiting).toEqual(CLEAN);
+    held[0]?.answer('stream: OK');
+    expect(await working).toEqual(CLEAN);
   });
 
   test('first come, first served', async () => {
@@ -235,6 +126,7 @@ describe('the other one takes over when one', () => {
     expect(results).toEqual([CLEAN, CLEAN]);
     expect(performance.now() - started).toBeGreaterThanOrEqual(195);
     expect(performance.now() - started).toBeLessThan(450);
+    await expect.poll(() => slow.canaries).toBe(2);
     await expect.poll(() => slow.streams.size).toBe(0);
     expect(pool.status().map(({ inFlight }) => inFlight)).toEqual([0, 0]);
   });
@@ -331,10 +223,13 @@ describe('when nobody can say', () => {
     const { signal } = abort;
     const scans = [0, 1].map((index) => pool.scan(sourceOf(`mail ${index}`), { timeoutMs, signal }));
     await expect.poll(() => held.length).toBe(1);
+    const { pings } = scanner;
     abort.abort();
     scans.push(pool.scan(sourceOf('mail 2'), { timeoutMs, signal }));
     for (const result of await Promise.all(scans)) expect(result.kind).toBe('unscannable');
     await expect.poll(() => scanner.streams.size).toBe(0);
+    await sleep(50);
+    expect(scanner.pings).toBe(pings);
     expect([pool.status()[0]?.inFlight, pool.status()[0]?.up, scanner.contents.length]).toEqual([0, true, 1]);
   });
 
@@ -357,12 +252,15 @@ describe('when nobody can say', () => {
 
   test('the pool closes: every scan ends', async () => {
     const pair = await scriptedPair();
-    const pool = await poolOf(pair, { maxInFlight: 1 });
+    const pool = await poolOf(pair, { maxInFlight: 1, timings: QUICK });
     for (const scanner of pair) holdAnswers(scanner);
     const scans: Promise<ScanResult>[] = [0, 1, 2, 3].map((index) => pool.scan(sourceOf(`mail ${index}`), { timeoutMs }));
     pool.close();
     for (const result of await Promise.all(scans)) expect(result).toEqual({ kind: 'unscannable', cause: 'scanner_down', detail: 'the relay stops' });
     await expect.poll(() => pair.map(({ streams }) => streams.size)).toEqual([0, 0]);
+    const before = pair.map(({ pings }) => pings);
+    await sleep(100);
+    expect(pair.map(({ pings }) => pings)).toEqual(before);
   });
 });
 

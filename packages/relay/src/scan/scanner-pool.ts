@@ -72,7 +72,6 @@ export class ScannerPool implements ScanJobOwner {
   }
 
   want(job: ScanJob): void {
-    this.#hedging.delete(job);
     if (job.isServed) this.#hedging.add(job);
     else if (job.isRunning || this.#canHope(job)) this.#urgent.add(job);
     else return job.giveUp();
@@ -85,6 +84,10 @@ export class ScannerPool implements ScanJobOwner {
 
   onSettled(job: ScanJob): void {
     this.#jobs.delete(job);
+    this.#unqueue(job);
+  }
+
+  #unqueue(job: ScanJob): void {
     this.#urgent.delete(job);
     this.#hedging.delete(job);
   }
@@ -101,7 +104,7 @@ export class ScannerPool implements ScanJobOwner {
         if (!this.#scanners.some(({ isFree }) => isFree)) return;
         const scanner = this.#choose(job);
         if (scanner === undefined) continue;
-        queue.delete(job);
+        this.#unqueue(job);
         void job.attempt(scanner);
       }
   }
