@@ -7,6 +7,8 @@ import { agentMetrics } from '../../packages/agent/src/agent-metrics.ts';
 import { authMetrics } from '../../packages/auth/src/auth-metrics.ts';
 import { managerMetrics } from '../../packages/manager/src/manager-metrics.ts';
 import { InspectionMetrics } from '../../packages/relay/src/supervisor/inspection-metrics.ts';
+import { noticeMetrics } from '../../packages/outbreak/src/notices/notice-metrics.ts';
+import { outbreakMetrics } from '../../packages/outbreak/src/outbreak-metrics.ts';
 import { RelayMetrics } from '../../packages/relay/src/supervisor/relay-metrics.ts';
 
 /** docs/metrics.md says what the roles export, and what they export says nothing about anybody. */
@@ -59,6 +61,10 @@ const REGISTER: Readonly<Record<string, (metrics: Metrics) => unknown>> = {
     new InspectionMetrics(metrics, () => ({ scanners: [], spoolBytes: 0, differsForMs: 0 }), { scanners: SCANNERS.length });
     return new RelayMetrics(metrics, () => ({ reports: [], ready: 0, detectionsWaiting: 0 }), { certificateExpiresAtMs: 0 });
   },
+  outbreak: (metrics) => [
+    outbreakMetrics(metrics, { open: () => 0, waiting: () => 0, untold: () => 0, submissionUp: () => true, storeUp: () => true }),
+    noticeMetrics(metrics, { kept: () => 0 }),
+  ],
   auth: (metrics) =>
     authMetrics(metrics, {
       managers: () => 0,

@@ -15,6 +15,7 @@ const LOADERS: Readonly<Record<string, (program: Command) => Promise<void>>> = {
   manager: async (program) => (await import('./commands/run.ts')).addRunCommand(program, 'manager'),
   relay: async (program) => (await import('./commands/run.ts')).addRunCommand(program, 'relay'),
   auth: async (program) => (await import('./commands/run.ts')).addRunCommand(program, 'auth'),
+  outbreak: async (program) => (await import('./commands/outbreak.ts')).addOutbreakCommands(program),
   'relay-worker': async (program) => (await import('./commands/run.ts')).addRelayWorkerCommand(program),
   agent: async (program) => (await import('./commands/agent.ts')).addAgentCommand(program),
   status: async (program) => (await import('./commands/status.ts')).addStatusCommand(program),

@@ -1,6 +1,5 @@
 export { acknowledge, type AckOutcome, MAX_BY_CHARS } from './acknowledge.ts';
 export { isMailAddress } from './core/mail-address.ts';
-export { type NoticeServer, type NoticeServerComponents, startNoticeServer } from './notices/notice-server.ts';
 export { MAX_PATTERNS, MAX_TEMPLATES, type NoticePattern } from './notices/patterns/pattern.ts';
 export { MAX_TEMPLATE_CHARS, TemplateError, templateProblem } from './notices/patterns/template.ts';
 export type { NoticeSettings } from './notices/settings.ts';

@@ -1,8 +1,6 @@
 import type { Detection, Store } from '@sekisho/store';
 import type { Logger, Metrics } from '@sekisho/telemetry';
-import { type NoticeServer, startNoticeServer } from './notices/notice-server.ts';
 import type { OutbreakSettings } from './settings.ts';
-import { Watch } from './watch.ts';
 
 export interface OutbreakComponents {
   readonly log: Logger;
@@ -19,15 +17,21 @@ export interface RunningOutbreak {
   close(): Promise<void>;
 }
 
-/** Starts the watch of a site, and its intake of notices if there is one. Rejects with the operating system's error when its port cannot be had. */
+/**
+ * Starts the watch of a site, and its intake of notices if there is one. Rejects with the operating system's error when the
+ * port for notices or the directory of kept ones cannot be had.
+ */
 export async function startOutbreak({ log, metrics, store }: OutbreakComponents, settings: OutbreakSettings): Promise<RunningOutbreak> {
+  // Loaded here: every command reads site.yaml, whose schema needs this package, and few of them a mail server.
+  const { Watch } = await import('./watch.ts');
+  const { startNoticeServer } = await import('./notices/notice-server.ts');
   const watch = new Watch({ log, metrics, store }, settings);
   const record = async (detections: readonly Detection[]): Promise<void> => {
     await store.recordDetections(detections);
   };
-  const notices: NoticeServer | undefined = settings.notices === undefined ? undefined : await startNoticeServer({ log, metrics, record }, settings.notices);
+  const notices = settings.notices === undefined ? undefined : await startNoticeServer({ log, metrics, record }, settings.notices);
   await watch.start();
-  log.info({ event: 'started', notices: notices?.port }, 'the watch for outbreaks is ready');
+  log.info({ event: 'started', noticesPort: notices?.port }, 'the watch for outbreaks is ready');
   return {
     noticesPort: notices?.port,
     drain: async () => {

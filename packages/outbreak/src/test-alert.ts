@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { DeliveryError, Submission } from './alert/submission.ts';
+import { DeliveryError } from './alert/delivery-error.ts';
 import type { Way } from './alert/target.ts';
-import { Webhook } from './alert/webhook.ts';
 import type { OutbreakSettings } from './settings.ts';
 
 export interface TestOutcome {
@@ -13,6 +12,7 @@ export interface TestOutcome {
 
 /** Sends a message that says it is a test to every administrator and to the webhook. No customer hears of it. */
 export async function sendTest({ site, to, submission, webhook }: Pick<OutbreakSettings, 'site' | 'to' | 'submission' | 'webhook'>): Promise<TestOutcome[]> {
+  const [{ Submission }, { Webhook }] = await Promise.all([import('./alert/submission.ts'), import('./alert/webhook.ts')]);
   const id = randomBytes(20).toString('hex');
   const outcomes: TestOutcome[] = [];
   const server = new Submission(submission, { site });
@@ -30,6 +30,7 @@ export async function sendTest({ site, to, submission, webhook }: Pick<OutbreakS
 
 /** Why no mail could be sent now; null when one could. Sends none. */
 export async function submissionProblem({ site, submission }: Pick<OutbreakSettings, 'site' | 'submission'>): Promise<string | null> {
+  const { Submission } = await import('./alert/submission.ts');
   return (await outcome('mail', '', () => new Submission(submission, { site }).verify())).failure;
 }
 

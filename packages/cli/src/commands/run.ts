@@ -6,6 +6,7 @@ const DESCRIPTIONS: Readonly<Record<Role, string>> = {
   manager: 'run the manager of a server: it tells agents which relay to use',
   auth: 'run the auth of a server: it admits devices and issues tickets',
   relay: 'run the relay of a server: it carries the mail',
+  outbreak: 'run the watch of a server: it counts detections, and sends the alerts',
 };
 
 interface RunOptions {
@@ -13,10 +14,10 @@ interface RunOptions {
   readonly server?: string;
 }
 
-/** `sekisho manager|relay|auth`: one role, as the servers of a site run them. */
-export function addRunCommand(program: Command, role: Role): void {
+/** `sekisho manager|relay|auth` and `sekisho outbreak run`: one role, as the servers of a site run them. */
+export function addRunCommand(program: Command, role: Role, name: string = role): void {
   program
-    .command(role)
+    .command(name)
     .requiredOption('--config <file>', 'the site.yaml')
     .option('--server <name>', 'which of its servers this is; by default by address')
     .description(DESCRIPTIONS[role])

@@ -9,7 +9,7 @@ export function addUpCommand(program: Command): void {
     .command('up')
     .requiredOption('--config <file>', 'the site.yaml')
     .option('--server <name>', 'which of its servers this is; by default all whose address is here')
-    .description('run everything that this machine is in a site: auth, manager and relay')
+    .description('run everything that this machine is in a site: auth, manager, relay and the watch for outbreaks')
     .action(async ({ config, server }: { config: string; server?: string }) => {
       const site = loadSite(config);
       const log = createLogger({ role: 'up', site: site.config.site, level: site.config.log.level });
@@ -17,11 +17,16 @@ export function addUpCommand(program: Command): void {
       const jobs = (role: Role) =>
         here
           .filter(({ roles }) => roles.includes(role))
-          .map(({ name }) => ({ name: `${name}/${role}`, args: [role, '--config', site.file, '--server', name] }));
+          .map(({ name }) => ({ name: `${name}/${role}`, args: [...commandOf(role), '--config', site.file, '--server', name] }));
       // A manager that starts last finds auths and relays.
-      const waves = [[...jobs('auth'), ...jobs('relay')], jobs('manager')];
+      const waves = [[...jobs('auth'), ...jobs('relay'), ...jobs('outbreak')], jobs('manager')];
       const tree = new ProcessTree({ log }, waves);
       log.info({ event: 'up', processes: waves.flat().length }, `site ${site.config.site} comes up; see how it is: sekisho status --config ${config}`);
       await tree.run();
     });
+}
+
+/** The watch has other commands as well. */
+function commandOf(role: Role): string[] {
+  return role === 'outbreak' ? ['outbreak', 'run'] : [role];
 }

@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import { MAX_WEIGHT, parseStoreUrl, StoreError } from '@sekisho/store';
 import { MAX_RELAYS } from '@sekisho/wire';
 import { z } from 'zod';
+import { outbreakSchema } from './outbreak-schema.ts';
 import { duration, size } from './quantities.ts';
 
 /**
@@ -77,9 +78,9 @@ const server = z.strictObject({
   name: serverName().meta({ description: 'The name of the server in tables, leases, tickets and logs.' }),
   address: serverAddress().meta({ description: 'The address at which agents and the other servers of the site reach it.' }),
   roles: z
-    .array(z.enum(['manager', 'auth', 'relay']))
+    .array(z.enum(['manager', 'auth', 'relay', 'outbreak']))
     .min(1)
-    .meta({ description: 'What runs on it. All servers relay; two of them manage and authenticate.' }),
+    .meta({ description: 'What runs on it. All servers relay; two of them manage and authenticate, and watch for outbreaks if `outbreak` is set.' }),
 });
 
 const ports = z.strictObject({
@@ -231,6 +232,7 @@ const metrics = z.strictObject({
   manager: port().optional().meta({ description: 'Serves GET /metrics of this role here. Not set: not served.' }),
   relay: port().optional().meta({ description: 'The same for the relay.' }),
   auth: port().optional().meta({ description: 'The same for auth.' }),
+  outbreak: port().optional().meta({ description: 'The same for the watch for outbreaks.' }),
 });
 
 export const logSchema = z.strictObject({
@@ -292,6 +294,7 @@ export const siteSchema = z
     manager: manager.prefault({}),
     auth: auth.prefault({}),
     relay: relay.prefault({}),
+    outbreak: outbreakSchema.optional().meta({ description: 'The alarm when a virus breaks out (docs/outbreak.md). Not set: nobody is told.' }),
     metrics: metrics.prefault({}),
     log: logSchema.prefault({}),
   })
@@ -303,6 +306,7 @@ interface Refined {
   readonly servers: readonly z.output<typeof server>[];
   readonly ports: z.output<typeof ports>;
   readonly table: z.output<typeof table>;
+  readonly outbreak?: z.output<typeof outbreakSchema> | undefined;
   readonly metrics: z.output<typeof metrics>;
 }
 
@@ -317,10 +321,14 @@ function contradictions(config: Refined, context: z.RefinementCtx): void {
     }
     if (new Set(server.roles).size < server.roles.length) problem(['servers', index, 'roles'], 'names a role twice; remove one of the two');
   });
-  const has = (role: 'manager' | 'auth' | 'relay'): boolean => config.servers.some(({ roles }) => roles.includes(role));
+  const has = (role: 'manager' | 'auth' | 'relay' | 'outbreak'): boolean => config.servers.some(({ roles }) => roles.includes(role));
   for (const role of ['manager', 'auth', 'relay'] as const) {
     if (!has(role)) problem(['servers'], `no server has the role ${role}; a site needs at least one that does`);
   }
+  if (has('outbreak') && config.outbreak === undefined)
+    problem(['servers'], 'a server has the role outbreak, but nothing says who is told: add a section `outbreak` with `to` and `submission`');
+  if (!has('outbreak') && config.outbreak !== undefined)
+    problem(['outbreak'], 'no server has the role outbreak, so nobody would be told; add it to the roles of one or two servers, best those that manage');
   const relays = config.servers.filter(({ roles }) => roles.includes('relay'));
   if (relays.length > MAX_RELAYS) problem(['servers'], `${relays.length} relays; a site has at most ${MAX_RELAYS}. Make two sites of it`);
   config.table.relays.forEach((entry, index) => {
@@ -329,8 +337,8 @@ function contradictions(config: Refined, context: z.RefinementCtx): void {
       problem(['table', 'relays', index], `${wanted} is no server with the role relay; those are ${names(relays)}`);
   });
   const seen = new Map<number, string>();
-  const { manager, relay, auth } = config.metrics;
-  for (const [section, ports] of Object.entries({ ports: config.ports, metrics: { manager, relay, auth } }))
+  const { manager, relay, auth, outbreak } = config.metrics;
+  for (const [section, ports] of Object.entries({ ports: config.ports, metrics: { manager, relay, auth, outbreak } }))
     for (const [key, port] of Object.entries(ports)) {
       if (port === undefined) continue;
       const other = seen.get(port);

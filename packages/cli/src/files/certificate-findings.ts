@@ -4,6 +4,7 @@ import { type Credentials, identityOf } from '@sekisho/channel';
 import type { ServerRole } from '@sekisho/wire';
 import { CommandError } from '../exit-codes.ts';
 import type { Finding } from './machine.ts';
+import { checkOutbreakFiles } from './outbreak-access.ts';
 import { readCredentials, readTicketKey, readTicketPublicKeys } from './site-keys.ts';
 import type { Server, Site } from './site.ts';
 
@@ -27,6 +28,7 @@ export function certificateFindings(site: Site, server: Server, nowMs: number): 
   };
 
   for (const role of server.roles) {
+    if (role === 'outbreak') continue;
     const credentials = attempt(() => readCredentials(site.keysDirectory, role));
     if (credentials === undefined) continue;
     const problem = certificateProblem(credentials, { role, site: site.config.site, managerName: site.config.managerName });
@@ -40,7 +42,8 @@ export function certificateFindings(site: Site, server: Server, nowMs: number): 
   const accepted = server.roles.includes('relay') ? attempt(() => ticketKeys(site)) : undefined;
   if (signing !== undefined && accepted?.some((key) => key.equals(signing)) === false)
     grave(`ticket.pub.pem in ${site.keysDirectory} is not of ticket.key.pem: relays would refuse every ticket. Bring both from one \`sekisho site init\`.`);
-  if (server.roles.includes('auth') || server.roles.includes('manager')) attempt(() => site.readStoreAccess());
+  if (server.roles.some((role) => role !== 'relay')) attempt(() => site.readStoreAccess());
+  if (server.roles.includes('outbreak')) attempt(() => checkOutbreakFiles(site));
   const { revocationFile } = site;
   if (server.roles.includes('auth') && revocationFile !== undefined && !existsSync(revocationFile))
     warn(`${revocationFile} is missing, so revoked devices are not known. Bring the operator's revocations.crl.pem there.`);

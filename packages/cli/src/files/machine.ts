@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
+import { noticesAreElsewhere } from './outbreak-access.ts';
 import type { Server, Site } from './site.ts';
 
 /** Something that does not fit the configuration. A grave one means that it cannot work. */
@@ -44,6 +45,9 @@ export function machineFindings(site: Site, server: Server): Finding[] {
   }
   if (server.roles.includes('manager') && manager.maxAgents + SPARE_DESCRIPTORS > descriptors)
     grave(`manager.maxAgents needs ${manager.maxAgents + SPARE_DESCRIPTORS} descriptors; the limit is ${descriptors}. Raise it (ulimit -n, LimitNOFILE=) or lower the cap.`);
+
+  if (server.roles.includes('outbreak') && noticesAreElsewhere(site))
+    warn('outbreak.notices.listen is no address of this machine, so notices are taken in by another server only. Give the gateways both if both shall take them.');
 
   const low = Object.entries(ports).filter(([, port]) => port < lowestFreePort());
   if (low.length > 0 && process.getuid?.() !== 0)

@@ -38,6 +38,16 @@ export class Site {
     return this.#path(this.config.relay.inspect?.spoolDir ?? join(this.config.stateDir, 'spool'));
   }
 
+  /** Where virus notices are kept that cannot be read, unless site.yaml names another place. */
+  get keptNoticesDirectory(): string {
+    return join(this.stateDirectory, 'notices');
+  }
+
+  /** A path that stands in the file, and is relative to it. */
+  pathOf(path: string): string {
+    return this.#path(path);
+  }
+
   /** The socket for administration of a server's manager. */
   adminSocket(server: Server): string {
     return join(this.stateDirectory, `manager-${server.name}.sock`);

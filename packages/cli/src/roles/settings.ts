@@ -2,8 +2,10 @@ import { availableParallelism } from 'node:os';
 import type { AgentSettings } from '@sekisho/agent';
 import type { AuthSettings } from '@sekisho/auth';
 import type { ManagerSettings } from '@sekisho/manager';
+import type { OutbreakSettings } from '@sekisho/outbreak';
 import type { RelaySettings } from '@sekisho/relay';
 import type { AgentConfig } from '../config/agent-schema.ts';
+import { readNoticeSettings, readOutbreakAccess } from '../files/outbreak-access.ts';
 import { readCredentials, readTicketKey, readTicketPublicKeys } from '../files/site-keys.ts';
 import type { Server, Site } from '../files/site.ts';
 
@@ -108,6 +110,10 @@ function inspectSettings(site: Site): RelaySettings['inspect'] {
   if (inspect === undefined) return undefined;
   const { scanTimeout, spoolDir: _, ...same } = inspect;
   return { ...same, scanTimeoutMs: scanTimeout, spoolDirectory: site.spoolDirectory };
+}
+
+export function outbreakSettings(site: Site, server: Server): OutbreakSettings {
+  return { ...readOutbreakAccess(site), name: server.name, notices: readNoticeSettings(site) };
 }
 
 export function agentSettings(config: AgentConfig): AgentSettings {

@@ -3,7 +3,7 @@ import type { Logger } from '@sekisho/telemetry';
 import { fileURLToPath } from 'node:url';
 import type { Role, Server, Site } from '../files/site.ts';
 import { type RoleInit, runRole } from './run.ts';
-import { authSettings, managerSettings, relaySettings } from './settings.ts';
+import { authSettings, managerSettings, outbreakSettings, relaySettings } from './settings.ts';
 
 /** Runs one role of a server of a site. Only that role's code is loaded. */
 export async function runSiteRole(site: Site, server: Server, role: Role): Promise<void> {
@@ -38,6 +38,18 @@ const STARTERS: Readonly<Record<Role, (site: Site, server: Server) => Start>> = 
     const { startRelaySupervisor } = await import('@sekisho/relay');
     const exec = { file: process.argv[1] ?? fileURLToPath(import.meta.url), args: ['relay-worker'] };
     return startRelaySupervisor({ log, metrics }, relaySettings(site, server), exec);
+  },
+  outbreak: (site, server) => async ({ log, metrics }) => {
+    const { startOutbreak } = await import('@sekisho/outbreak');
+    const settings = outbreakSettings(site, server);
+    const store = await openStore(site, log);
+    const watch = await startOutbreak({ log, metrics, store }, settings).catch(async (error: unknown) => {
+      await store.close();
+      throw error;
+    });
+    const role = withStore(store, watch);
+    // An alert that is being sent is sent before the store goes.
+    return { ...role, drain: () => watch.drain() };
   },
 };
 

@@ -11,7 +11,8 @@ import { BoardSite, START_MS } from '../testing/site.ts';
 import { bodyOf, subjectOf } from './mail-text.ts';
 import { composeMessage } from './news.ts';
 import { NEW_RECIPIENT } from './recipient.ts';
-import { DeliveryError, Submission } from './submission.ts';
+import { DeliveryError } from './delivery-error.ts';
+import { Submission } from './submission.ts';
 import type { SubmissionSettings } from '../settings.ts';
 
 const cleanups: (() => unknown)[] = [];

@@ -2,6 +2,7 @@ import { printable } from '@sekisho/telemetry';
 import { createTransport } from 'nodemailer';
 import type { SubmissionSettings } from '../settings.ts';
 import type { Stage } from '../core/outbreak.ts';
+import { DeliveryError } from './delivery-error.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 const GREETING_TIMEOUT_MS = 15_000;
@@ -9,18 +10,6 @@ const GREETING_TIMEOUT_MS = 15_000;
 const SILENCE_TIMEOUT_MS = 30_000;
 /** One mail in all. Below CLAIM_MS. */
 const SEND_TIMEOUT_MS = 60_000;
-
-/** A message that could not be handed over. */
-export class DeliveryError extends Error {
-  override readonly name = 'DeliveryError';
-  /** Whether it concerns one recipient only, and others may be tried. */
-  readonly ofRecipient: boolean;
-
-  constructor(reason: string, ofRecipient: boolean) {
-    super(printable(reason));
-    this.ofRecipient = ofRecipient;
-  }
-}
 
 export interface AlertMail {
   readonly to: string;

@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 import type { WebhookSettings } from '../settings.ts';
+import { DeliveryError } from './delivery-error.ts';
 import type { Message } from './news.ts';
-import { DeliveryError } from './submission.ts';
 
 const POST_TIMEOUT_MS = 10_000;
 /** Of what strangers wrote, and all the rest of one message. */
