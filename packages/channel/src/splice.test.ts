@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { connect, createServer, type Socket } from 'node:net';
+import { connect, createServer, type NetConnectOpts, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { MuxStream, MuxStreamHandler } from '@sekisho/wire';
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -76,15 +76,19 @@ interface Scene {
   readonly agent: MuxConnection;
   readonly ends: SpliceEnd[];
   readonly counts: { toSocket: number; toStream: number; halfCloses: number };
+  /** The most bytes at once that had come from the stream and that the kernel had not taken. */
+  readonly peakHeldBytes: () => number;
 }
 
 interface SceneInit {
   readonly early?: readonly Buffer[];
   /** The mail server does not read until it is resumed. */
   readonly paused?: boolean;
+  /** The mail server is behind a UNIX socket, in which the kernel keeps less than a window. */
+  readonly local?: boolean;
 }
 
-async function scene({ early = [], paused = false }: SceneInit = {}): Promise<Scene> {
+async function scene({ early = [], paused = false, local = false }: SceneInit = {}): Promise<Scene> {
   const { client, server: tls } = await tlsPair(mesh);
   const init = { windowBytes: WINDOW_BYTES, maxStreams: 10, deadAfterMs: 60_000 };
   const ignore = { onGoAway: () => {}, onClose: () => {} };
@@ -100,18 +104,23 @@ async function scene({ early = [], paused = false }: SceneInit = {}): Promise<Sc
   const agent = new MuxConnection(client, { role: 'client', ...init }, { ...ignore, onStream: (stream) => stream.reset() });
   atEnd(() => (agent.close(), relay.close()));
   const far = new Far(agent.open());
-  const [server, socket] = await tcpPair();
+  const [server, socket] = await (local ? localPair() : tcpPair());
   const received: Buffer[] = [];
   server.on('data', (chunk: Buffer) => received.push(chunk));
   if (paused) server.pause();
   const stream = await arrived.promise;
   const ends: SpliceEnd[] = [];
   const counts = { toSocket: 0, toStream: 0, halfCloses: 0 };
+  let peakHeldBytes = 0;
   const splice = new Splice({
     stream,
     socket,
     owner: {
-      onBytesToSocket: (bytes) => (counts.toSocket += bytes),
+      onBytesToSocket: (bytes) => {
+        counts.toSocket += bytes;
+        // bytesWritten is what write() was given, and writableLength what of this waits.
+        peakHeldBytes = Math.max(peakHeldBytes, counts.toSocket - socket.bytesWritten + socket.writableLength);
+      },
       onBytesToStream: (bytes) => (counts.toStream += bytes),
       onHalfClosed: () => (counts.halfCloses += 1),
       onSpliceEnd: (end) => ends.push(end),
@@ -126,16 +135,28 @@ async function scene({ early = [], paused = false }: SceneInit = {}): Promise<Sc
     await until(() => held.bytes.length === wanted);
   }
   splice.start(early);
-  return { far, server, received, splice, socket, agent, ends, counts };
+  return { far, server, received, splice, socket, agent, ends, counts, peakHeldBytes: () => peakHeldBytes };
 }
 
 async function tcpPair(): Promise<[Socket, Socket]> {
   const listener = createServer({ allowHalfOpen: true }).listen(0, '127.0.0.1');
   await once(listener, 'listening');
-  const accepted = once(listener, 'connection') as Promise<[Socket]>;
   const address = listener.address();
   if (address === null || typeof address === 'string') throw new Error('no port');
-  const socket = connect({ port: address.port, host: '127.0.0.1', allowHalfOpen: true });
+  return connected(listener, { port: address.port, host: '127.0.0.1' });
+}
+
+async function localPair(): Promise<[Socket, Socket]> {
+  // In Linux' abstract name space: there is no file.
+  const path = `\0sekisho-splice-${randomBytes(8).toString('hex')}`;
+  const listener = createServer({ allowHalfOpen: true }).listen(path);
+  await once(listener, 'listening');
+  return connected(listener, { path });
+}
+
+async function connected(listener: Server, to: NetConnectOpts): Promise<[Socket, Socket]> {
+  const accepted = once(listener, 'connection') as Promise<[Socket]>;
+  const socket = connect({ ...to, allowHalfOpen: true });
   await once(socket, 'connect');
   const [server] = await accepted;
   server.on('error', () => {});
@@ -238,6 +259,28 @@ describe('back-pressure', () => {
     expect(sha256(Buffer.concat(received))).toBe(sha256(Buffer.concat(pieces)));
     expect(server.errored).toBeNull();
   }, 30_000);
+
+  test('never more than the window is held, also when the server reads a little now and then', async () => {
+    const { far, server, received, peakHeldBytes } = await scene({ paused: true, local: true });
+    const up = randomBytes(2 * MEGABYTE);
+    far.stream.write(up);
+    far.stream.end();
+    // A window behind what the kernel has, which is then written in one piece and not taken in one.
+    const pause = (): void => void server.pause();
+    server.on('data', pause);
+    for (let turn = 0; turn < 12; turn += 1) {
+      await sleep(10);
+      server.resume();
+    }
+    server.off('data', pause);
+    expect(peakHeldBytes()).toBeGreaterThan(WINDOW_BYTES - 65_536);
+    expect(peakHeldBytes()).toBeLessThanOrEqual(WINDOW_BYTES);
+    const ended = once(server, 'end');
+    server.resume();
+    await ended;
+    expect(sha256(Buffer.concat(received))).toBe(sha256(up));
+    expect(peakHeldBytes()).toBeLessThanOrEqual(WINDOW_BYTES);
+  });
 
   test('an end does not overtake what the server has not read yet, nor is it one before', async () => {
     const { far, server, received, socket, counts, ends } = await scene({ paused: true });
