@@ -12,7 +12,7 @@ const CHECKOUT = join(root, 'packages/cli/bin/sekisho.js');
 const NODE = join(root, 'node_modules/.bin/node');
 export const MANAGER_NAME = 'manager.sekisho.test';
 
-export type MeshRole = 'auth' | 'relay' | 'manager';
+export type MeshRole = 'auth' | 'relay' | 'manager' | 'outbreak';
 
 export interface MeshServer {
   readonly name: string;
@@ -88,7 +88,12 @@ export class MeshSite {
     this.ports = init.ports;
   }
 
-  /** Starts every role of every server and waits until each accepts; auth and relays first. */
+  /** Changes keys of site.yaml, by their dotted paths, for what is started from now on. */
+  configure(settings: Readonly<Record<string, unknown>>): void {
+    setKeys(this.file, settings);
+  }
+
+  /** Starts auth, relay and manager of every server and waits until each accepts; auth and relays first. */
   async start(): Promise<void> {
     for (const role of ['auth', 'relay', 'manager'] as const) {
       await Promise.all(this.servers.filter(({ roles }) => roles.includes(role)).map(({ name }) => this.startRole(name, role)));
@@ -96,11 +101,12 @@ export class MeshSite {
   }
 
   async startRole(server: string, role: MeshRole): Promise<TestProcess> {
-    const child = await this.#sekisho.start(role, '--config', this.file, '--server', server);
+    const command = role === 'outbreak' ? ['outbreak', 'run'] : [role];
+    const child = await this.#sekisho.start(...command, '--config', this.file, '--server', server);
     this.#processes.set(`${server}/${role}`, child);
     const { address } = this.server(server);
     await Promise.race([
-      waitForPort({ host: address, port: this.ports[role] }, 30_000),
+      role === 'outbreak' ? child.waitForOutput(/"event":"started"/u, 30_000) : waitForPort({ host: address, port: this.ports[role] }, 30_000),
       child.exited.then(() => Promise.reject(new Error(`${server}/${role} ended:\n${child.output}`))),
     ]);
     return child;

@@ -14,6 +14,8 @@ export interface PostfixInit {
   store: MailStore;
   /** An address of 127.0.0.0/8; default 127.0.0.1. */
   address?: string;
+  /** For SMTP; default a free one. */
+  port?: number;
   /** Dovecot's socket for AUTH (`Dovecot.saslSocket`); without it AUTH is not offered. */
   saslSocket?: string;
   /** Refuse recipients before AUTH; default false. */
@@ -70,7 +72,7 @@ interface PostfixPorts {
  */
 export async function startPostfix(init: PostfixInit): Promise<Postfix> {
   const address = init.address ?? '127.0.0.1';
-  const ports = { smtp: await freePort(address), smtps: await freePort(address) };
+  const ports = { smtp: init.port ?? (await freePort(address)), smtps: await freePort(address) };
   const dir = await makeTempDir('postfix', 0o755);
   try {
     await writeConfiguration(dir.path, address, ports, init);
