@@ -34,6 +34,7 @@ const NOT_A_LIMIT: Readonly<Record<string, readonly string[]>> = {
     'outbreak/core/outbreak HASH_CHARS',
     'store/detection-sequence NUMBERS_PER_MS',
     'relay/scan/instream-frames LENGTH_BYTES',
+    'outbreak/notices/message/html-text MAX_CODE_POINT',
     'relay/supervisor/detection-queue MAX_ID',
   ],
   'our own rhythm, which nobody else can change': [
@@ -67,6 +68,10 @@ const NOT_A_LIMIT: Readonly<Record<string, readonly string[]>> = {
     'store/sqlite-database RETRY_PAUSE_MS',
     'relay/supervisor/detection-queue DETECTION_TICK_MS',
     'relay/supervisor/detection-queue FLUSH_CHECK_MS',
+    'outbreak/notices/kept-notices RESCAN_MS',
+    'outbreak/notices/notice-server SWEEP_MS',
+    'outbreak/notices/notice-server RESCAN_EVERY_MS',
+    'outbreak/notices/notice-tally LOG_INTERVAL_MS',
   ],
   'what counts as a success': [
     'agent/relay-pool SHORT_LIFE_MS',
@@ -88,6 +93,7 @@ const NOT_A_LIMIT: Readonly<Record<string, readonly string[]>> = {
     'cli/files/certificate-findings DAY_MS',
     'relay/supervisor/inspection-board HOUR_MS',
     'relay/stream/session REFERENCE_BYTES',
+    'outbreak/notices/rate-limit MINUTE_MS',
     'cli/files/certificate-findings WARN_BEFORE_MS',
     'scheduler/relay-table MIN_FALLBACK_HEADROOM',
   ],

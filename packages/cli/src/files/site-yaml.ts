@@ -34,6 +34,8 @@ auth:
 
 relay:
   maxSessions: 4000                    # "full" is an answer; without it a surge takes the machine down
+  # inspect:                           # viruses: a pair of clamd, or more (docs/inspection.md)
+  #   clamd: ['unix:/run/clamav/clamd.ctl', 'tcp:10.0.0.7:3310']
 ${
   dev
     ? `  destinations:                        # a site made with --dev may relay to this machine; a real one may not
