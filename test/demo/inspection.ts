@@ -43,13 +43,13 @@ export async function showInspection(story: Story, scene: InspectionScene): Prom
   });
 
   await story.step('one scanner is killed, the other takes over', async () => {
-    scanners[0]?.kill();
+    await scanners[0]?.kill();
     await sendClean(scene);
     return { value: undefined, words: 'scanned by the other one; `status` shows one of two' };
   });
 
   await story.step('both are killed: nothing passes unscanned', async () => {
-    for (const scanner of scanners) scanner.kill();
+    await Promise.all(scanners.map((scanner) => scanner.kill()));
     const reply = await refusal(scene, 'just a word');
     if (!reply.startsWith('451')) throw new Error(`without scanners a mail was answered with ${reply}`);
     return { value: undefined, words: reply };

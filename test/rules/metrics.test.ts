@@ -58,8 +58,8 @@ const REGISTER: Readonly<Record<string, (metrics: Metrics) => unknown>> = {
       { relays: RELAYS, auths: AUTHS },
     ),
   relay: (metrics) => {
-    new InspectionMetrics(metrics, () => ({ scanners: [], spoolBytes: 0, differsForMs: 0 }), { scanners: SCANNERS.length });
-    return new RelayMetrics(metrics, () => ({ reports: [], ready: 0, detectionsWaiting: 0 }), { certificateExpiresAtMs: 0 });
+    const relay = new RelayMetrics(metrics, () => ({ reports: [], ready: 0, detectionsWaiting: 0 }), { certificateExpiresAtMs: 0 });
+    return [relay, new InspectionMetrics(metrics, () => ({ scanners: [], spoolBytes: 0, differsForMs: 0 }), { scanners: SCANNERS.length })];
   },
   outbreak: (metrics) => [
     outbreakMetrics(metrics, { open: () => 0, waiting: () => 0, untold: () => 0, submissionUp: () => true, storeUp: () => true }),

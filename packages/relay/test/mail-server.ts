@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 
 /** What a small mail server of the tests was told, and how it ended. */
-export interface SmtpTrace {
+interface SmtpTrace {
   /** Messages whose end it saw, as they were on the wire. */
   readonly messages: Buffer[];
   readonly commands: string[];

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,7 +21,6 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await clamd.stop();
-  expect(readdirSync(directory)).toEqual([]);
   rmSync(directory, { recursive: true });
 });
 
@@ -351,7 +350,7 @@ test('what cannot be inspected passes, and its cause is counted', async () => {
     await session.over;
   }
   await expect.poll(() => lines('session')).toHaveLength(4);
-  expect(lines('session').map(({ uninspected }) => uninspected).sort()).toEqual(['imap', 'implicit_tls', 'implicit_tls', 'off']);
+  expect(lines('session').map(({ uninspected }) => String(uninspected)).toSorted((a, b) => a.localeCompare(b))).toEqual(['imap', 'implicit_tls', 'implicit_tls', 'off']);
   expect(worker.report().inspection).toMatchObject({ verdicts: { uninspected: 4 }, counts: { uninspected: { imap: 1, implicit_tls: 2, off: 1 } } });
 });
 

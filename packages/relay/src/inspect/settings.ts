@@ -1,6 +1,5 @@
 /** What becomes of a message that could not be judged. */
-export const UNSCANNABLE_ACTIONS = ['pass', 'defer', 'reject'] as const;
-export type UnscannableAction = (typeof UNSCANNABLE_ACTIONS)[number];
+type UnscannableAction = 'pass' | 'defer' | 'reject';
 
 /** What relay.inspect says, as plain data: it reaches the workers as a message. */
 export interface InspectSettings {

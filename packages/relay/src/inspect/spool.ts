@@ -7,7 +7,7 @@ export const SPOOL_MEMORY_BYTES = 64 * 1024;
 /** What one message may have in memory when there is spare memory: nearly all mails never see the disk. */
 export const MAX_MESSAGE_MEMORY_BYTES = 1024 * 1024;
 /** The spare memory of a worker, for messages past SPOOL_MEMORY_BYTES. */
-export const MAX_SPARE_MEMORY_BYTES = 64 * 1024 * 1024;
+const MAX_SPARE_MEMORY_BYTES = 64 * 1024 * 1024;
 /** Bytes that may wait for the disk before whoever brings them is asked to wait. */
 export const MAX_SPOOL_PENDING_BYTES = 128 * 1024;
 const READ_BYTES = 64 * 1024;
