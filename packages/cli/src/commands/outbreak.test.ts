@@ -79,7 +79,7 @@ test('run, status, ack: an outbreak is told, shown and acknowledged', { timeout:
   expect(watch.stdout.toString()).toContain('"event":"outbreak_opened"');
 });
 
-test('test sends to every administrator, and says what failed', { timeout: 60_000 }, async () => {
+test('a message that says it is a test goes to every administrator, and what fails is said', { timeout: 60_000 }, async () => {
   const before = ledger.messages.length;
   const sent = await sekisho('outbreak', 'test', '--config', 'site.yaml');
   expect(sent).toMatchObject({ code: 0, stdout: 'mail admin@example.com: sent\nmail second@example.com: sent\n' });

@@ -149,6 +149,14 @@ describe('one outbreak, one alert', () => {
     expect(site.history).toEqual([`opened ${DEVICE}`]);
   });
 
+  test('what was found long before an open outbreak does not open it again', () => {
+    const site = new BoardSite();
+    site.take(...many(20));
+    site.evaluate();
+    site.take(...many(20, { at: START_MS - 65 * MINUTE_MS }));
+    expect(site.evaluate().changes).toEqual([]);
+  });
+
   test('what several servers see: an outbreak that another one has opened takes what waits here', () => {
     const [one, other] = [new BoardSite(), new BoardSite()];
     one.take(...many(30));
