@@ -8,7 +8,7 @@ interface Known {
 }
 
 /** Devices whose names are remembered; with more, they are all asked for again. */
-export const MAX_KNOWN_DEVICES = 10_000;
+const MAX_KNOWN_DEVICES = 10_000;
 /** A name or contact that was changed is seen after this. */
 const KNOWN_FOR_MS = 60_000;
 /** Devices asked for at once. */

@@ -10,7 +10,7 @@ import { DetectionReader } from './detection-reader.ts';
 import type { OutbreakSettings } from './settings.ts';
 
 /** Keys of a level that are shown. */
-export const MAX_SHOWN = 10;
+const MAX_SHOWN = 10;
 
 export interface RecipientStatus {
   readonly way: Way;

@@ -1,3 +1,6 @@
+/** The longest pause. */
+const MAX_RETRY_MS = 300_000;
+
 /** Pauses before something that failed is tried again: they double up to a limit. */
 export class Pauses {
   readonly #firstMs: number;
@@ -23,6 +26,3 @@ export class Pauses {
     this.#paused.delete(name);
   }
 }
-
-/** The longest pause. */
-export const MAX_RETRY_MS = 300_000;

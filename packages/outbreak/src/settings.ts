@@ -38,7 +38,7 @@ export interface OutbreakSettings extends BoardInit {
   readonly pollMs?: number | undefined;
   /** Pause after the first failure to send; it doubles. */
   readonly firstRetryMs?: number | undefined;
-  /** How long the store must have answered without a pause before an outbreak may end. */
+  /** How long the store must have answered without a pause before an outbreak may end; never longer than `clearAfterMs` by default. */
   readonly settleMs?: number | undefined;
 }
 

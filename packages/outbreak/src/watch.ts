@@ -174,7 +174,7 @@ export class Watch {
   /** Relays that found the store down, too, need a moment to report what they saw meanwhile. */
   #isSettled(): boolean {
     const sinceMs = this.#storeUpSinceMs;
-    return sinceMs !== undefined && performance.now() - sinceMs >= (this.#settings.settleMs ?? SETTLE_MS);
+    return sinceMs !== undefined && performance.now() - sinceMs >= (this.#settings.settleMs ?? Math.min(SETTLE_MS, this.#settings.clearAfterMs));
   }
 
   async #write(change: Change): Promise<boolean> {

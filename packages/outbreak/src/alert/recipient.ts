@@ -17,7 +17,7 @@ export interface Item {
 }
 
 /** A message that a server has taken upon itself to send. One that dies meanwhile leaves it to the others after `until`. */
-export interface Claim {
+interface Claim {
   readonly by: string;
   readonly until: number;
   readonly items: readonly Item[];

@@ -34,7 +34,7 @@ export const MAX_OUTBREAKS: Readonly<Record<Level, number>> = { device: 150, con
 /** How often a lasting outbreak's count is written down. */
 const SAVE_MS = 60_000;
 /** One that could not be told to everybody is remembered no longer. */
-export const MAX_UNTOLD_MS = 7 * 86_400_000;
+const MAX_UNTOLD_MS = 7 * 86_400_000;
 
 /**
  * Decides from the detections what is an outbreak. Without I/O, without a clock: the same detections and the same shared

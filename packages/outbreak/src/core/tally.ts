@@ -19,7 +19,7 @@ export interface TallySummary {
 }
 
 /** Characters of a stranger's name that are counted by. */
-export const MAX_NAME_CHARS = 100;
+const MAX_NAME_CHARS = 100;
 
 /** Counts the detections of one outbreak. */
 export class Tally {

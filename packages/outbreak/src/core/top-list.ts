@@ -2,9 +2,9 @@
 export type Count = readonly [name: string, count: number];
 
 /** Different names of which one list keeps count; of what comes then only the sum is known. */
-export const MAX_NAMES = 64;
+const MAX_NAMES = 64;
 /** Names of a list that are kept in the store, and told. */
-export const MAX_TOP = 5;
+const MAX_TOP = 5;
 
 /** What a list says when it is told: the most frequent names, and how many detections bear another one. */
 export interface TopNames {

@@ -9,7 +9,7 @@ export const HOUR_MS = 3_600_000;
 /** Some moment, milliseconds since 1970. */
 export const START_MS = 1_700_000_000_000;
 
-export const DEFAULTS: BoardInit = {
+const DEFAULTS: BoardInit = {
   windowMs: 10 * MINUTE_MS,
   thresholds: { device: 20, contact: 50, signature: 100 },
   coolDownMs: HOUR_MS,
