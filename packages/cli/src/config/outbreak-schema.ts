@@ -55,8 +55,8 @@ export const outbreakSchema = z
         signature: threshold(100).meta({ description: 'The same of one virus, at whomever.' }),
       })
       .prefault({}),
-    coolDown: duration('1h', { min: '1m', max: '7d' }).meta({ description: 'Silence after the alert, then a digest; and so on while it lasts.' }),
-    clearAfter: duration('30m', { min: '1m', max: '7d' }).meta({ description: 'Without a detection for so long it is over. Not below `window`.' }),
+    coolDown: duration('1h', { min: '10s', max: '7d' }).meta({ description: 'Silence after the alert, then a digest; and so on while it lasts.' }),
+    clearAfter: duration('30m', { min: '10s', max: '7d' }).meta({ description: 'Without a detection for so long it is over. Not below `window`.' }),
     submission: submission.meta({ description: 'How mails are sent.' }),
     webhook: webhook.optional().meta({ description: 'A second way.' }),
     notices: noticesSchema.optional().meta({ description: 'Virus notices of other gateways. Not set: only what our own relays find.' }),
