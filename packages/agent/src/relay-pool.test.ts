@@ -169,6 +169,26 @@ test('the same with relays that take no new sessions', async () => {
   expect([made.states, made.troubles]).toEqual([['draining', 'draining'], [false, true]]);
 });
 
+test('a relay that took no new sessions is tried again, and is not avoided for ever', async () => {
+  const made = await scene(1);
+  made.relays[0]!.goAway();
+  await until(() => made.troubles.length === 1);
+  expect([made.states, made.pool.avoid]).toEqual([['draining'], [made.relays[0]!.name]]);
+  await until(() => made.states[0] === 'ready' && made.relays[0]!.tickets === 2);
+  expect(made.pool.avoid).toEqual([]);
+});
+
+test('a relay that finds the ticket too old is not avoided: the next lease may well name it', async () => {
+  const made = await scene(1);
+  made.relays[0]!.ticketScript = 'TICKET_EXPIRED';
+  made.relays[0]!.disconnect();
+  await until(() => made.troubles.length > 0);
+  expect(made.pool.avoid).toEqual([]);
+  made.relays[0]!.kill();
+  await until(() => made.states[0] === 'unreachable');
+  expect(made.pool.avoid).toEqual([made.relays[0]!.name]);
+});
+
 test('a third relay that is out is not looked at all the time', async () => {
   const made = await scene(3);
   made.relays[2]!.kill();

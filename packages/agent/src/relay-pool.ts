@@ -30,7 +30,7 @@ interface Entry {
   readonly relay: RelayAddress;
   readonly health: LinkHealth;
   link: RelayLink | undefined;
-  /** It said go away, after this lease was given. */
+  /** It said go away, after this lease was given and not long ago. */
   isDraining: boolean;
   suspectUntilMs: number;
   idleSinceMs: number;
@@ -117,10 +117,10 @@ export class RelayPool {
     if (entry !== undefined) entry.suspectUntilMs = 0;
   }
 
-  /** Names of relays that could not be used lately, for a hello. */
+  /** Names of relays that could not be used lately, for a hello. One that only finds our ticket too old is none of them. */
   get avoid(): string[] {
     return [...this.#entries.values()]
-      .filter(({ health, isDraining }) => isDraining || health.failure !== undefined)
+      .filter(({ health: { failure }, isDraining }) => isDraining || (failure !== undefined && !isTicketTooOld(failure)))
       .map(({ relay }) => relay.name);
   }
 
@@ -207,6 +207,8 @@ export class RelayPool {
       entry.link = undefined;
       entry.isDraining = true;
       this.#keepUntilDone(link);
+      // As if it could not be reached: after a restart it takes sessions again, and may be the only one that the site has.
+      this.#openAfter(entry, this.#init.relayRetryMaxMs);
     }
     onTrouble(!this.#hasOther(entry));
     onChange();
@@ -260,6 +262,7 @@ export class RelayPool {
     clearTimeout(entry.retry);
     entry.retry = setTimeout(() => {
       if (this.#isClosed || this.#entries.get(entry.key) !== entry) return;
+      entry.isDraining = false;
       if (this.#kept(RELAYS_KEPT_READY).includes(entry)) this.#open(entry);
       else this.#openAfter(entry, this.#init.relayRetryMaxMs);
     }, pauseMs);
@@ -314,6 +317,10 @@ export class RelayPool {
     }
     for (const entry of others) if (entry.link?.state === 'closed') entry.link = undefined;
   }
+}
+
+function isTicketTooOld(failure: LinkState): boolean {
+  return typeof failure === 'object' && failure.refused === 'TICKET_EXPIRED';
 }
 
 /** A relay's name is unique in its site only, and a relay that moved is another one. */
