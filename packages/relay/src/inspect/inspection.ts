@@ -111,11 +111,13 @@ export class Inspection {
     this.#pool.close();
   }
 
-  async #scan(spool: Spool, { bytes, isAmbiguous, signal }: CompleteMessage): Promise<ScanResult> {
+  async #scan(spool: Spool, { protocol, bytes, isAmbiguous, signal }: CompleteMessage): Promise<ScanResult> {
     const { maxScanBytes, scanTimeoutMs } = this.settings;
-    if (isAmbiguous) return { kind: 'unscannable', cause: 'ambiguous', detail: '' };
-    if (bytes > maxScanBytes) return { kind: 'unscannable', cause: 'too_big', detail: `${bytes} bytes` };
     await spool.finish();
+    if (isAmbiguous) return { kind: 'unscannable', cause: 'ambiguous', detail: '' };
+    // One that is fetched must have been kept to be passed; of one that is sent, nothing is kept when it is too big.
+    const isTooBig = bytes > maxScanBytes && (protocol === 'smtp' || spool.failure === undefined);
+    if (isTooBig) return { kind: 'unscannable', cause: 'too_big', detail: `${bytes} bytes` };
     if (spool.failure !== undefined) return { kind: 'unscannable', cause: 'no_room', detail: spool.failure };
     const source = { bytes, chunks: () => unstuffed(spool) };
     return this.#pool.scan(source, { timeoutMs: scanTimeoutMs, signal });

@@ -30,9 +30,11 @@ export function dispositionOf(
   }
   const key = POLICY_KEYS[result.cause];
   const action = key === undefined ? 'reject' : policy.onUnscannable[key];
-  if (action === 'pass') return DELIVERED;
+  // What is fetched and was not kept can't be given, whatever the policy says.
+  const isLost = result.cause === 'no_room' && message.protocol === 'pop3';
+  if (action === 'pass' && !isLost) return DELIVERED;
   const text = `the message could not be checked for viruses: ${CAUSE_TEXTS[result.cause]}`;
-  if (action === 'defer') return { action: 'deferred', disposition: { action: 'refuse', temporary: true, text } };
+  if (action !== 'reject') return { action: 'deferred', disposition: { action: 'refuse', temporary: true, text } };
   return refused(message, text, { kind: 'unscannable', cause: CAUSE_TEXTS[result.cause] });
 }
 
