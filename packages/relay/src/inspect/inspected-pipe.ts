@@ -13,11 +13,11 @@ export interface InspectedPipeOwner extends SpliceOwner {
   onViolation(violation: Violation): void;
   /** The client was told its last; it is left a moment to end its side. */
   onFarewell(): void;
-  /** A mistake of ours. */
+  /** The disk, or a mistake of ours. Stream and socket were reset. */
   onFault(error: unknown): void;
 }
 
-const NOTHING = Buffer.alloc(0);
+const NOTHING: Buffer = Buffer.alloc(0);
 
 /** A message between its first byte and its verdict, or until the client has it. */
 interface Message {
@@ -110,16 +110,13 @@ export class InspectedPipe implements MuxStreamHandler, InspectorSink {
     if (this.#isOver) return;
     this.#uncreditedBytes += chunk.length;
     this.#owner.onBytesToSocket(chunk.length);
-    if (this.#fromClient.bytes === 0 && this.#canTakeFromClient()) this.#offerClient(chunk);
-    else this.#fromClient.push(chunk);
-    this.#pump();
+    this.#pump(chunk);
   }
 
   onEnd(): void {
     this.#streamEnded = true;
     this.#owner.onHalfClosed();
     this.#pump();
-    this.#checkEnd();
   }
 
   onReset(): void {
@@ -216,12 +213,6 @@ export class InspectedPipe implements MuxStreamHandler, InspectorSink {
     });
     if (this.#message !== message) return;
     this.#owner.onVerdict(verdict);
-    // Not kept, so it can't be given: as good as a server that broke off.
-    if (this.#protocol === 'pop3' && disposition.action === 'release' && message.spool.failure !== undefined) {
-      this.#stream.reset();
-      resetSocket(this.#socket);
-      return this.#end('socket_reset');
-    }
     this.#inspector.decide(disposition);
     if (this.#releaseFrom === undefined) this.#dropMessage();
     this.#pump();
@@ -237,22 +228,24 @@ export class InspectedPipe implements MuxStreamHandler, InspectorSink {
       this.#onClientFree = undefined;
     }
     if (this.#message !== message) return;
-    this.#dropMessage();
     this.#inspector.contentReleased();
+    this.#dropMessage();
     this.#pump();
   }
 
   #fault(message: Message, error: unknown): void {
-    // Reading from a spool that was discarded because the session is over is none.
-    if (this.#message === message && !this.#isOver) this.#owner.onFault(error);
+    // Reading from a spool that was discarded because nobody wants the message any more is none.
+    if (this.#message === message) this.#fail(error);
   }
 
   #keepAlive(message: Message): void {
-    if (!message.isClientServed && !this.#isClientBlocked) {
-      this.#inspector.keepAlive();
-      this.#pump();
+    try {
+      if (!message.isClientServed && !this.#isClientBlocked) this.#inspector.keepAlive();
+    } catch (error) {
+      return this.#fail(error);
     }
     message.isClientServed = false;
+    this.#pump();
   }
 
   #dropMessage(): void {
@@ -275,6 +268,16 @@ export class InspectedPipe implements MuxStreamHandler, InspectorSink {
     return !this.#isClientBlocked && this.#message?.spool.isBusy !== true;
   }
 
+  #takeClient(chunk: Buffer): void {
+    if (this.#fromClient.bytes === 0 && this.#canTakeFromClient()) this.#offerClient(chunk);
+    else this.#fromClient.push(chunk);
+  }
+
+  #takeServer(chunk: Buffer): void {
+    if (this.#fromServer.bytes === 0 && this.#canTakeFromServer()) this.#offerServer(chunk);
+    else this.#fromServer.push(chunk);
+  }
+
   #offerClient(chunk: Buffer): void {
     const taken = this.#inspector.fromClient(chunk);
     if (taken < chunk.length) this.#fromClient.push(chunk.subarray(taken));
@@ -287,14 +290,28 @@ export class InspectedPipe implements MuxStreamHandler, InspectorSink {
     this.#flush();
   }
 
-  /** Offers what waits until nobody takes any more, then passes on ends, credit and pauses. */
-  #pump(): void {
+  /**
+   * Moves what has come, and whatever else can move now. Not from within itself: a spool that fails says so in the middle
+   * of a call of the inspector's. What is thrown in here ends this session, and no other.
+   */
+  #pump(fromClient = NOTHING, fromServer = NOTHING): void {
     if (this.#isOver || this.#isPumping) return;
     this.#isPumping = true;
-    this.#flush();
-    while (this.#offerHeld()) if (this.#isOver) break;
+    try {
+      this.#flush();
+      if (fromClient.length > 0) this.#takeClient(fromClient);
+      if (fromServer.length > 0) this.#takeServer(fromServer);
+      this.#move();
+    } catch (error) {
+      this.#fail(error);
+    }
     this.#isPumping = false;
-    if (this.#isOver) return;
+  }
+
+  /** Offers what waits until nobody takes any more, then passes on ends, credit and pauses. */
+  #move(): void {
+    while (this.#offerHeld() || this.#tellEnds());
+    this.#flush();
     this.#passEnds();
     this.#startRelease();
     this.#credit();
@@ -314,7 +331,7 @@ export class InspectedPipe implements MuxStreamHandler, InspectorSink {
   #offerAll(held: HeldBytes, offer: (chunk: Buffer) => void): void {
     const isServer = held === this.#fromServer;
     for (const chunk of held.take()) {
-      if (held.bytes === 0 && !this.#isOver && (isServer ? this.#canTakeFromServer() : this.#canTakeFromClient())) offer(chunk);
+      if (held.bytes === 0 && (isServer ? this.#canTakeFromServer() : this.#canTakeFromClient())) offer(chunk);
       else held.push(chunk);
     }
   }
@@ -343,16 +360,22 @@ export class InspectedPipe implements MuxStreamHandler, InspectorSink {
     if (!this.#stream.write(bytes)) this.#isClientBlocked = true;
   }
 
-  #passEnds(): void {
+  /** Returns whether there was one to tell: the inspector may take what it did not take before. */
+  #tellEnds(): boolean {
     if (this.#streamEnded && !this.#clientEndTold && this.#fromClient.bytes === 0) {
       this.#clientEndTold = true;
       this.#inspector.clientEnded();
+      return true;
     }
     if (this.#socketEnded && !this.#serverEndTold && this.#fromServer.bytes === 0) {
       this.#serverEndTold = true;
       this.#inspector.serverEnded();
+      return true;
     }
-    this.#flush();
+    return false;
+  }
+
+  #passEnds(): void {
     if (this.#endServerWanted && !this.#serverGone && !this.#socket.writableEnded) this.#socket.end();
     // Not before the queue is empty: a stream that has ended says no more when it is done.
     if (!this.#endClientWanted || this.#finSent || this.#stream.queuedBytes > 0) return;
@@ -382,9 +405,7 @@ export class InspectedPipe implements MuxStreamHandler, InspectorSink {
   #onSocketData(chunk: Buffer): void {
     if (this.#isOver || this.#serverGone) return;
     this.#owner.onBytesToStream(chunk.length);
-    if (this.#fromServer.bytes === 0 && this.#canTakeFromServer()) this.#offerServer(chunk);
-    else this.#fromServer.push(chunk);
-    this.#pump();
+    this.#pump(NOTHING, chunk);
   }
 
   #onSocketEnd(): void {
@@ -433,6 +454,13 @@ export class InspectedPipe implements MuxStreamHandler, InspectorSink {
     if (this.#isOver) return;
     this.#finish();
     this.#owner.onSpliceEnd(end);
+  }
+
+  /** Fails closed: neither side takes this for an end. */
+  #fail(error: unknown): void {
+    if (this.#isOver) return;
+    this.abort();
+    this.#owner.onFault(error);
   }
 
   #finish(): void {

@@ -203,7 +203,10 @@ export class Session implements MuxStreamHandler, RaceHandler, InspectedPipeOwne
   }
 
   onFault(error: unknown): void {
-    this.#context.log.error({ event: 'session_failed', err: error }, 'a message could not be kept or judged: see the disk of relay.inspect.spoolDir');
+    this.#context.log.error(
+      { event: 'session_failed', session: this.#connect?.session.toString('hex'), err: error },
+      'an inspected session was broken off: see the disk of relay.inspect.spoolDir; if that is well, please report it',
+    );
     this.abort('failed');
   }
 
