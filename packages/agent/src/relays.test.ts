@@ -209,7 +209,8 @@ test('a relay of another site is refused at the handshake', async () => {
 });
 
 test('a relay that is killed: its sessions are reset, the next one takes the second relay, the manager is told', async () => {
-  const { port, one, two, manager, target } = await scene();
+  // As in operation, the manager is asked before the relay is tried again.
+  const { port, one, two, manager, target } = await scene({ relayRetryMaxMs: 10_000 });
   const client = new TestClient(port);
   await client.line();
   const told = manager.hellos.length;
