@@ -123,7 +123,6 @@ test('ten thousand notices at once: all are taken, and there is one alert to eac
   const startedAt = performance.now();
   const answers = await bringAll(gatewaysOf(flooded), CONNECTIONS, noticesAbout(FLOODED.mac, NOTICES));
   floodMs = performance.now() - startedAt;
-  console.log(`${NOTICES} notices in ${Math.round(floodMs)} ms, ${Math.round((NOTICES / floodMs) * 1000)} a second`);
   expect(answers).toHaveLength(NOTICES);
   expect(answers.filter((answer) => !answer.startsWith('250'))).toEqual([]);
   await eventually(() => resultsOf(flooded, 'recorded'), NOTICES);
@@ -141,7 +140,7 @@ test('forged notices change nothing', async () => {
   await inLanes(noticesAbout(HOSTILE, THRESHOLD + 1, 'forged'), STRANGERS, async (content) => {
     const wire = await openGateway({ address: STRANGER, port: troubled.noticePorts.s1 });
     answers.push(await wire.command('MAIL FROM:<gateway@example.com>'));
-    // As somebody who does not listen.
+    // He goes on all the same.
     wire.write(Buffer.concat([Buffer.from('DATA\r\n'), content, Buffer.from('\r\n.\r\n')]));
     wire.finish();
     await wire.ended;
@@ -239,7 +238,6 @@ function quotedPrintable(text: string): string {
 
 test('what strangers write becomes no header and no command of a terminal; the webhook is signed and comes once', async () => {
   const [gateway] = gatewaysOf(troubled);
-  // Not by register: whoever writes into the registry otherwise.
   await troubled.register(HOSTILE, `Front\r\nBcc: ${THIEF}\r\n\u001b[31m\u202eoffice`, `${THIEF}\r\nBcc: ${THIEF}`);
   const answers = await bring(await openGateway({ ...gateway!, helo: 'evil\u202egpj.example' }), Array.from({ length: 2 * THRESHOLD }, (_, index) => hostileNotice(index)));
   expect(answers.filter((answer) => !answer.startsWith('250'))).toEqual([]);
