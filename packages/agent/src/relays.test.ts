@@ -209,8 +209,7 @@ test('a relay of another site is refused at the handshake', async () => {
 });
 
 test('a relay that is killed: its sessions are reset, the next one takes the second relay, the manager is told', async () => {
-  // As in operation, the manager is asked before the relay is tried again.
-  const { port, one, two, manager, target } = await scene({ relayRetryMaxMs: 10_000 });
+  const { port, one, two, manager, target } = await scene();
   const client = new TestClient(port);
   await client.line();
   const told = manager.hellos.length;
@@ -259,7 +258,8 @@ test('a push: the new relay first, the running session ends where it is', async 
 });
 
 test('a relay that goes away: no new sessions there, another lease is asked for, the running one goes on', async () => {
-  const { port, one, two, manager, target } = await scene();
+  // As in operation, the manager is asked before the relay is tried again.
+  const { port, one, two, manager, target } = await scene({ relayRetryMaxMs: 10_000 });
   const client = new TestClient(port);
   await client.line();
   const told = manager.hellos.length;
