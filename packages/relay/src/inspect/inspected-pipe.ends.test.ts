@@ -1,7 +1,9 @@
+import { createHash, randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { TestSession } from '../../test/agent.ts';
 import { pop3Server, smtpServer } from '../../test/mail-server.ts';
 import { Rig } from '../../test/rig.ts';
@@ -9,10 +11,19 @@ import type { InspectSettings } from './settings.ts';
 
 const rig = new Rig();
 let directory: string;
-beforeAll(() => {
+/** A scanner that never answers. */
+let silent: Server;
+const scanners = new Set<Socket>();
+beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'sekisho-spool-'));
+  silent = createServer((socket) => scanners.add(socket.on('error', () => {})));
+  await new Promise<void>((resolve) => silent.listen(join(directory, 'silent.sock'), resolve));
 });
-afterAll(() => rmSync(directory, { recursive: true }));
+afterAll(() => {
+  for (const socket of scanners) socket.destroy();
+  silent.close();
+  rmSync(directory, { recursive: true });
+});
 
 /** Nobody answers there, and what could not be scanned passes. */
 const inspect = (change: Partial<InspectSettings> = {}): InspectSettings => ({
@@ -89,3 +100,104 @@ test('POP3: without room, a message that the policy would pass is deferred, and 
   await says(session, /^-ERR \[SYS\/TEMP\] .*no room.*\r\n\+OK bye\r\n$/mu);
   expect(rig.lines.filter(({ event }) => event === 'unscannable')).toMatchObject([{ cause: 'no_room', action: 'deferred' }]);
 });
+
+type Event = 'client ends' | 'client breaks off' | 'server ends' | 'server breaks off';
+
+describe.each(['commands', 'content', 'held', 'blind'] as const)('SMTP, %s:', (state) => {
+  const open = async () => {
+    const server = smtpServer({ capabilities: ['STARTTLS'], onCommand: (line) => (line === 'STARTTLS' ? '220 go\r\n' : undefined) });
+    const settings = inspect({ clamd: [`unix:${join(directory, 'silent.sock')}`], scanTimeoutMs: 300 });
+    const { agent, destination, worker } = await rig.path(server.serve, { inspect: settings });
+    const session = agent.session({ port: destination.port });
+    await says(session, /^220 /u);
+    if (state === 'blind') {
+      session.stream.write(Buffer.from('STARTTLS\r\n'));
+      await says(session, '220 go');
+      session.stream.write(Buffer.from('a handshake'));
+    } else if (state !== 'commands') {
+      session.stream.write(Buffer.from(ENVELOPE));
+      await says(session, '354 ');
+      session.stream.write(Buffer.from(`${CLEAN}${state === 'held' ? '.\r\n' : ''}`));
+      await expect.poll(() => worker.report().inspection?.spoolBytes).toBe(CLEAN.length);
+    }
+    return { session, destination, worker, trace: server.traces[0]! };
+  };
+
+  const EVENTS: Record<Event, (session: TestSession, server: Socket | undefined) => unknown> = {
+    'client ends': (session) => session.end(),
+    'client breaks off': (session) => session.reset(),
+    'server ends': (_, server) => server?.end(),
+    'server breaks off': (_, server) => server?.resetAndDestroy(),
+  };
+  /** What the other side sees, and the outcome in the line of the session. */
+  const expected = (event: Event): readonly [string, string] => {
+    if (event === 'client breaks off') return ['reset', 'client_reset'];
+    if (event === 'server breaks off') return ['reset', 'server_reset'];
+    if (event === 'client ends' && state === 'content') return ['reset', 'completed'];
+    return ['end', 'completed'];
+  };
+
+  test.each(Object.keys(EVENTS) as Event[])('%s', async (event) => {
+    const { session, destination, worker, trace } = await open();
+    const [seen, outcome] = expected(event);
+    EVENTS[event](session, destination.sockets[0]);
+    if (event === 'client ends' && state === 'held') await expect.poll(() => worker.report().sessions.closing).toBe(1);
+    if (event.startsWith('client')) await expect.poll(() => trace.ended, PATIENCE).toBe(seen === 'end' ? 'fin' : seen);
+    else expect(await session.over).toBe(seen);
+    if (event === 'server ends') {
+      // A message under way was not accepted: the client is told so.
+      if (state === 'content' || state === 'held') expect(text(session)).toMatch(/\r\n4\d\d [^\r\n]*\r\n$/u);
+      session.end();
+    }
+    await expect.poll(() => rig.lines.filter((line) => line['event'] === 'session'), PATIENCE).toMatchObject([{ outcome }]);
+    expect(worker.report().inspection?.spoolBytes).toBe(0);
+    // What the client had ended properly before it ended its side is delivered, and nothing else.
+    expect(trace.messages.map(String)).toEqual(state === 'held' && event === 'client ends' ? [CLEAN] : []);
+  });
+});
+
+test('what the agent sent before the destination was there, and its end, reach it', async () => {
+  const server = smtpServer();
+  const { agent, destination } = await rig.path(server.serve, { inspect: inspect() });
+  const session = agent.session({ port: destination.port, early: Buffer.from('EHLO early\r\n') });
+  session.end();
+  await says(session, '250 PIPELINING');
+  expect(await session.over).toBe('end');
+  expect(server.traces[0]).toMatchObject({ commands: ['EHLO early'], ended: 'fin' });
+});
+
+test('blind: megabytes pass in both directions although both sides halt, and the end after them', async () => {
+  /** Says everything again, in its own time. */
+  const echo = (socket: Socket): void => {
+    socket.write('220 ready\r\n');
+    socket.once('data', () => {
+      socket.write('220 go\r\n');
+      const halts = setInterval(() => {
+        socket.unpipe();
+        setTimeout(() => socket.pipe(socket), 5);
+      }, 15);
+      socket.pipe(socket);
+      socket.on('close', () => clearInterval(halts));
+    });
+  };
+  const { agent, destination, worker } = await rig.path(echo, { inspect: inspect() });
+  const session = agent.session({ port: destination.port, reading: false });
+  await says(session, /^220 /u);
+  session.stream.write(Buffer.from('STARTTLS\r\n'));
+  await says(session, '220 go');
+  const sent = randomBytes(3_000_000);
+  for (let at = 0; at < sent.length; at += 1_000_003) session.stream.write(sent.subarray(at, at + 1_000_003));
+  session.end();
+  // Nothing is read: it stands still, with what fits into windows and kernels.
+  await expect.poll(() => session.receivedBytes, PATIENCE).toBeGreaterThan(200_000);
+  expect(session.receivedBytes).toBeLessThan(300_000);
+  session.read();
+  expect(await session.over).toBe('end');
+  expect(sha256(session.received.subarray('220 ready\r\n220 go\r\n'.length))).toBe(sha256(sent));
+  await expect.poll(() => rig.lines.filter(({ event }) => event === 'session'), PATIENCE).toMatchObject([{ outcome: 'completed' }]);
+  expect(worker.report().counts).toMatchObject({ bytesUp: sent.length + 'STARTTLS\r\n'.length });
+});
+
+function sha256(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
