@@ -100,6 +100,18 @@ test('a busy spool says so, and says when it is no longer', async () => {
   spool.discard();
 });
 
+test('a chunk of nothing, when all is written, does not stop what follows from being written', async () => {
+  const spool = spoolOf();
+  const content = randomBytes(SPOOL_MEMORY_BYTES + 1);
+  spool.push(content);
+  await spool.finish();
+  spool.push(Buffer.alloc(0));
+  spool.push(content);
+  await spool.finish();
+  expect((await contentOf(spool)).equals(Buffer.concat([content, content]))).toBe(true);
+  spool.discard();
+});
+
 test('without room it fails, keeps nothing and gives everything back', async () => {
   const small = new SpoolRoom({ maxBytes: 1000 });
   const spool = spoolOf({ room: small });

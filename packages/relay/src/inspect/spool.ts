@@ -116,7 +116,7 @@ export class Spool {
   }
 
   push(chunk: Buffer): void {
-    if (this.#held === undefined) return;
+    if (this.#held === undefined || chunk.length === 0) return;
     if (!this.#room.take(chunk.length)) return this.#fail('no room is left for messages that wait for their verdict');
     this.#bytes += chunk.length;
     this.#held.push(chunk);
