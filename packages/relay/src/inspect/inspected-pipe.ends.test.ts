@@ -156,6 +156,91 @@ describe.each(['commands', 'content', 'held', 'blind'] as const)('SMTP, %s:', (s
   });
 });
 
+const LARGE = `${HEAD}${`${'y'.repeat(76)}\r\n`.repeat(20_000)}`;
+
+/** A POP3 server of one message: without its second half if it is to halt. */
+function pop3Mailbox(message: string, init: { readonly halts: boolean }) {
+  const trace = { ended: 'no' };
+  const serve = (socket: Socket): void => {
+    socket.write('+OK ready\r\n');
+    socket.on('error', () => (trace.ended = 'reset'));
+    socket.on('end', () => {
+      trace.ended = 'fin';
+      socket.end();
+    });
+    socket.on('data', () => socket.write(init.halts ? `+OK\r\n${message}` : `+OK\r\n${message}.\r\n`));
+  };
+  return { serve, trace };
+}
+
+describe.each(['content', 'held', 'releasing'] as const)('POP3, %s:', (state) => {
+  const message = state === 'releasing' ? LARGE : CLEAN;
+  const open = async () => {
+    const { serve, trace } = pop3Mailbox(message, { halts: state === 'content' });
+    const clamd = state === 'held' ? `unix:${join(directory, 'silent.sock')}` : 'unix:/nonexistent/clamd.sock';
+    const { agent, destination, worker } = await rig.path(serve, { inspect: inspect({ clamd: [clamd], scanTimeoutMs: 300 }) });
+    const session = agent.session({ port: destination.port, protocol: 'pop3', reading: state !== 'releasing' });
+    await says(session, /^\+OK ready/u);
+    session.stream.write(Buffer.from('RETR 1\r\n'));
+    if (state === 'releasing') await expect.poll(() => session.receivedBytes, PATIENCE).toBeGreaterThan(200_000);
+    await expect.poll(() => worker.report().inspection?.spoolBytes).toBe(message.length);
+    return { session, server: destination.sockets[0], worker, trace };
+  };
+  const whole = `+OK ready\r\n+OK\r\n${message}.\r\n`;
+
+  test('client ends', async () => {
+    const { session, worker, trace } = await open();
+    session.end();
+    // Nobody waits for a message that has not been judged; one that is being given is given whole.
+    await expect.poll(() => trace.ended, PATIENCE).toBe(state === 'releasing' ? 'fin' : 'reset');
+    session.read();
+    expect(await session.over).toBe('end');
+    expect(text(session)).toBe(state === 'releasing' ? whole : '+OK ready\r\n');
+    await expect.poll(() => rig.lines.filter((line) => line['event'] === 'session'), PATIENCE).toMatchObject([{ outcome: 'completed' }]);
+    expect(worker.report().inspection?.spoolBytes).toBe(0);
+  });
+
+  test('server ends', async () => {
+    const { session, server, worker } = await open();
+    server?.end();
+    session.read();
+    expect(await session.over).toBe('end');
+    expect(text(session)).toBe(state === 'content' ? '+OK ready\r\n' : whole);
+    session.end();
+    await expect.poll(() => rig.lines.filter((line) => line['event'] === 'session'), PATIENCE).toMatchObject([{ outcome: 'completed' }]);
+    expect(worker.report().inspection?.spoolBytes).toBe(0);
+  });
+
+  test.each(['client', 'server'] as const)('%s breaks off', async (who) => {
+    const { session, server, worker, trace } = await open();
+    if (who === 'client') session.reset();
+    else server?.resetAndDestroy();
+    if (who === 'client') await expect.poll(() => trace.ended, PATIENCE).toBe('reset');
+    else expect(await session.over).toBe('reset');
+    await expect.poll(() => rig.lines.filter((line) => line['event'] === 'session'), PATIENCE).toMatchObject([{ outcome: `${who}_reset` }]);
+    expect(worker.report().inspection?.spoolBytes).toBe(0);
+  });
+});
+
+test.each(['ends', 'breaks off'])('after a refusal the client %s', async (how) => {
+  const server = smtpServer();
+  const { agent, destination, worker } = await rig.path(server.serve, {
+    inspect: inspect({ onUnscannable: { ...inspect().onUnscannable, scannerDown: 'reject' } }),
+  });
+  const session = agent.session({ port: destination.port });
+  await says(session, /^220 /u);
+  session.stream.write(Buffer.from(ENVELOPE));
+  await says(session, '354 ');
+  session.stream.write(Buffer.from(`${CLEAN}.\r\n`));
+  await says(session, /^554 5\.7\.1 /mu);
+  await expect.poll(() => server.traces[0], PATIENCE).toMatchObject({ ended: 'reset', messages: [] });
+  if (how === 'ends') session.end();
+  else session.reset();
+  const outcome = how === 'ends' ? 'completed' : 'client_reset';
+  await expect.poll(() => rig.lines.filter((line) => line['event'] === 'session')).toMatchObject([{ outcome, unscannable: 1 }]);
+  expect(worker.report().inspection?.spoolBytes).toBe(0);
+});
+
 test('what the agent sent before the destination was there, and its end, reach it', async () => {
   const server = smtpServer();
   const { agent, destination } = await rig.path(server.serve, { inspect: inspect() });
