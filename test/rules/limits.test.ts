@@ -85,6 +85,8 @@ const NOT_A_LIMIT: Readonly<Record<string, readonly string[]>> = {
     'wire/yamux/output FLUSH_BYTES',
     'wire/yamux/output SLAB_BYTES',
     'relay/inspect/spool READ_BYTES',
+    'relay/scan/instream-frames COPY_BELOW_BYTES',
+    'relay/scan/instream-frames BLOCK_BYTES',
   ],
   'arithmetic of time, weights and estimates': [
     'auth/pki/validity BACKDATE_MS',

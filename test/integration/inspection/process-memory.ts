@@ -8,7 +8,7 @@ export function workerOf(relay: TestProcess): number {
 }
 
 /** Resident memory of a process, bytes (proc_pid_status(5)). */
-export function residentBytes(pid: number): number {
+function residentBytes(pid: number): number {
   const [, kibibytes] = /^VmRSS:\s+(\d+) kB$/mu.exec(readFileSync(`/proc/${pid}/status`, 'latin1')) ?? [];
   return Number(kibibytes) * 1024;
 }

@@ -52,7 +52,7 @@ export function listOf({ body }: AlertMail, name: string): [number, string][] {
   return [...rows.matchAll(/^ +\| +(\d+) {2}(.*)$/gmu)].map(([, count, text]): [number, string] => [Number(count), text ?? '']).sort(byName);
 }
 
-export function byName([, a]: readonly [unknown, string], [, b]: readonly [unknown, string]): number {
+function byName([, a]: readonly [unknown, string], [, b]: readonly [unknown, string]): number {
   return a < b ? -1 : 1;
 }
 

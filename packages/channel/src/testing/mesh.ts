@@ -1,4 +1,3 @@
-import { afterAll } from 'vitest';
 import { type IssuedCertificate, type IssuedSite, Operator } from '../../../auth/src/index.ts';
 import { makeTempDir } from '../../../../test/kit/temp-dir.ts';
 import type { Credentials } from '../endpoint.ts';
@@ -18,13 +17,20 @@ export interface Mesh {
   readonly macOnlyDevice: IssuedCertificate;
 }
 
-/** Makes a mesh with keys of its own; its files go when the test file is done. */
+/** Makes a mesh with keys of its own, and leaves no file. */
 export async function makeMesh(): Promise<Mesh> {
   const directory = await makeTempDir('mesh');
-  afterAll(() => directory.remove());
+  try {
+    return await makeIn(`${directory.path}/operator`);
+  } finally {
+    await directory.remove();
+  }
+}
+
+async function makeIn(path: string): Promise<Mesh> {
   let ageDays = 10;
   const clock = (): number => Date.now() - ageDays * DAY_MS;
-  const operator = await Operator.init(`${directory.path}/operator`, { name: 'Test', managerName: MANAGER_NAME, clock });
+  const operator = await Operator.init(path, { name: 'Test', managerName: MANAGER_NAME, clock });
   const init = { mac: MAC, rights: ['smtp', 'pop3', 'imap'], days: 1, proof: 'certificate' } as const;
   const expiredDevice = await operator.enrollDevice(init);
   const expiredSite = await operator.issueSite({ site: 'tokyo-1', days: 1 });
