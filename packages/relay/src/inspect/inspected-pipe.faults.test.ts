@@ -71,3 +71,15 @@ test.each(['fromClient', 'fromServer', 'clientEnded', 'serverEnded', 'decide', '
     await expect.poll(() => other.received.toString(), PATIENCE).toMatch(/b\r\n\.\r\n$/u);
   },
 );
+
+test('an inspector that throws at what was there before the destination: the session is not counted any more', async () => {
+  const { agent, destination, worker } = await rig.path(halting, { inspect: inspect() });
+  vi.spyOn(Pop3Inspector.prototype, 'fromClient').mockImplementationOnce(() => {
+    throw new Error('a mistake');
+  });
+  const session = agent.session({ port: destination.port, protocol: 'pop3', early: Buffer.from('QUIT\r\n') });
+  session.end();
+  expect(await session.over).toBe('reset');
+  await expect.poll(() => rig.lines.filter(({ event }) => event === 'session')).toMatchObject([{ outcome: 'failed' }]);
+  expect(Object.values(worker.report().sessions).every((count) => count === 0)).toBe(true);
+});

@@ -24,7 +24,6 @@ interface Message {
   readonly spool: Spool;
   readonly abort: AbortController;
   bytes: number;
-  isComplete: boolean;
   keepAlive: NodeJS.Timeout | undefined;
   isClientServed: boolean;
 }
@@ -114,6 +113,7 @@ export class InspectedPipe implements MuxStreamHandler, InspectorSink {
   }
 
   onEnd(): void {
+    if (this.#isOver) return;
     this.#streamEnded = true;
     this.#owner.onHalfClosed();
     this.#pump();
@@ -162,7 +162,6 @@ export class InspectedPipe implements MuxStreamHandler, InspectorSink {
       spool,
       abort: new AbortController(),
       bytes: 0,
-      isComplete: false,
       keepAlive: undefined,
       isClientServed: false,
     };
@@ -182,7 +181,6 @@ export class InspectedPipe implements MuxStreamHandler, InspectorSink {
   onMessageEnd(): void {
     const message = this.#message;
     if (message === undefined) return;
-    message.isComplete = true;
     this.#settle(message).catch((error: unknown) => this.#fault(message, error));
   }
 
