@@ -7,16 +7,22 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { TestSession } from '../../test/agent.ts';
 import { pop3Server, smtpServer } from '../../test/mail-server.ts';
 import { Rig } from '../../test/rig.ts';
+import { DEFAULT_DEADLINES } from '../settings.ts';
 import type { InspectSettings } from './settings.ts';
 
 const rig = new Rig();
 let directory: string;
-/** A scanner that never answers. */
+/** A scanner that never answers, and the connections that bring it a message. */
 let silent: Server;
 const scanners = new Set<Socket>();
+const scans = new Set<Socket>();
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'sekisho-spool-'));
-  silent = createServer((socket) => scanners.add(socket.on('error', () => {})));
+  silent = createServer((socket) => {
+    scanners.add(socket.on('error', () => {}));
+    socket.once('data', (chunk: Buffer) => chunk.includes('INSTREAM') && scans.add(socket));
+    socket.on('close', () => scans.delete(socket));
+  });
   await new Promise<void>((resolve) => silent.listen(join(directory, 'silent.sock'), resolve));
 });
 afterAll(() => {
@@ -152,7 +158,9 @@ describe.each(['commands', 'content', 'held', 'blind'] as const)('SMTP, %s:', (s
     await expect.poll(() => rig.lines.filter((line) => line['event'] === 'session'), PATIENCE).toMatchObject([{ outcome }]);
     expect(worker.report().inspection?.spoolBytes).toBe(0);
     // What the client had ended properly before it ended its side is delivered, and nothing else.
-    expect(trace.messages.map(String)).toEqual(state === 'held' && event === 'client ends' ? [CLEAN] : []);
+    const isDelivered = state === 'held' && event === 'client ends';
+    expect(trace.messages.map(String)).toEqual(isDelivered ? [CLEAN] : []);
+    expect(rig.lines.filter((line) => line['event'] === 'unscannable')).toHaveLength(isDelivered ? 1 : 0);
   });
 });
 
@@ -241,6 +249,85 @@ test.each(['ends', 'breaks off'])('after a refusal the client %s', async (how) =
   expect(worker.report().inspection?.spoolBytes).toBe(0);
 });
 
+test('a scan that nobody waits for any more is ended', async () => {
+  const { agent, destination } = await rig.path(smtpServer().serve, { inspect: inspect({ clamd: [`unix:${join(directory, 'silent.sock')}`] }) });
+  const session = agent.session({ port: destination.port });
+  await says(session, /^220 /u);
+  session.stream.write(Buffer.from(ENVELOPE));
+  await says(session, '354 ');
+  session.stream.write(Buffer.from(`${CLEAN}.\r\n`));
+  await expect.poll(() => scans.size, PATIENCE).toBe(1);
+  session.reset();
+  await expect.poll(() => scans.size).toBe(0);
+});
+
+test('POP3: a client that takes a large message slowly is not idle', async () => {
+  const deadlines = { ...DEFAULT_DEADLINES, idleMs: { ...DEFAULT_DEADLINES.idleMs, pop3: 750 } };
+  const { agent, destination } = await rig.path(pop3Server([Buffer.from(LARGE)]).serve, { inspect: inspect(), deadlines });
+  const session = agent.session({ port: destination.port, protocol: 'pop3', reading: false });
+  await says(session, /^\+OK ready/u);
+  session.stream.write(Buffer.from('RETR 1\r\n'));
+  await expect.poll(() => session.receivedBytes, PATIENCE).toBeGreaterThan(200_000);
+  for (let step = 0; step < 5; step += 1) {
+    session.stream.consumed(131_072);
+    await new Promise((resolve) => setTimeout(resolve, 350));
+  }
+  expect(session.ended).toBeUndefined();
+  // And one that takes nothing more is.
+  expect(await session.over).toBe('reset');
+  await expect.poll(() => rig.lines.filter(({ event }) => event === 'session')).toMatchObject([{ outcome: 'idle' }]);
+});
+
+test('blind: a destination that does not read costs a window, and no more', async () => {
+  const { agent, destination, worker } = await rig.path(
+    (socket) => {
+      socket.write('220 ready\r\n');
+      socket.once('data', () => {
+        socket.write('220 go\r\n');
+        socket.pause();
+      });
+    },
+    { inspect: inspect() },
+  );
+  const session = agent.session({ port: destination.port });
+  await says(session, /^220 /u);
+  session.stream.write(Buffer.from('STARTTLS\r\n'));
+  await says(session, '220 go');
+  session.stream.write(Buffer.alloc(30_000_000));
+  let bytesUp = 0;
+  let before = -1;
+  await expect
+    .poll(() => {
+      [before, bytesUp] = [bytesUp, bytesUp + worker.report().counts.bytesUp];
+      return bytesUp > 0 && bytesUp === before;
+    }, { ...PATIENCE, interval: 150 })
+    .toBe(true);
+  // The kernel's buffers, and a window.
+  expect(bytesUp).toBeLessThan(20_000_000);
+});
+
+test('a client that reads none of our own answers is asked to wait', async () => {
+  const { agent, destination, worker } = await rig.path(smtpServer().serve, { inspect: inspect() });
+  const session = agent.session({ port: destination.port, reading: false });
+  await says(session, /^220 /u);
+  session.stream.write(Buffer.from('XYZZY\r\n'.repeat(300_000)));
+  await expect.poll(() => session.receivedBytes, PATIENCE).toBeGreaterThan(200_000);
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  expect(worker.report().counts.bytesUp).toBeLessThan(700_000);
+});
+
+test('SMTP: a client that sends all it has at once, and its end, is served', async () => {
+  const server = smtpServer();
+  const { agent, destination } = await rig.path(server.serve, { inspect: inspect() });
+  const session = agent.session({ port: destination.port });
+  await says(session, /^220 /u);
+  session.stream.write(Buffer.from(`${ENVELOPE}${CLEAN}.\r\nQUIT\r\n`));
+  session.end();
+  expect(await session.over).toBe('end');
+  expect(text(session)).toMatch(/250 queued\r\n221 bye\r\n$/u);
+  expect(server.traces[0]?.messages.map(String)).toEqual([CLEAN]);
+});
+
 test('what the agent sent before the destination was there, and its end, reach it', async () => {
   const server = smtpServer();
   const { agent, destination } = await rig.path(server.serve, { inspect: inspect() });
@@ -276,11 +363,14 @@ test('blind: megabytes pass in both directions although both sides halt, and the
   // Nothing is read: it stands still, with what fits into windows and kernels.
   await expect.poll(() => session.receivedBytes, PATIENCE).toBeGreaterThan(200_000);
   expect(session.receivedBytes).toBeLessThan(300_000);
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  const stalled = worker.report().counts;
+  expect(stalled.bytesDown).toBeLessThan(700_000);
   session.read();
   expect(await session.over).toBe('end');
   expect(sha256(session.received.subarray('220 ready\r\n220 go\r\n'.length))).toBe(sha256(sent));
   await expect.poll(() => rig.lines.filter(({ event }) => event === 'session'), PATIENCE).toMatchObject([{ outcome: 'completed' }]);
-  expect(worker.report().counts).toMatchObject({ bytesUp: sent.length + 'STARTTLS\r\n'.length });
+  expect(stalled.bytesUp + worker.report().counts.bytesUp).toBe(sent.length + 'STARTTLS\r\n'.length);
 });
 
 function sha256(bytes: Buffer): string {
