@@ -328,6 +328,27 @@ test('SMTP: a client that sends all it has at once, and its end, is served', asy
   expect(server.traces[0]?.messages.map(String)).toEqual([CLEAN]);
 });
 
+test('blind: a server that says much to a client that does not read is asked to wait', async () => {
+  const { agent, destination, worker } = await rig.path(
+    (socket) => {
+      socket.write('220 ready\r\n');
+      socket.once('data', () => {
+        socket.write('220 go\r\n');
+        socket.once('data', () => socket.write(Buffer.alloc(10_000_000)));
+      });
+    },
+    { inspect: inspect() },
+  );
+  const session = agent.session({ port: destination.port, reading: false });
+  await says(session, /^220 /u);
+  session.stream.write(Buffer.from('STARTTLS\r\n'));
+  await says(session, '220 go');
+  session.stream.write(Buffer.from('a handshake'));
+  await expect.poll(() => session.receivedBytes, PATIENCE).toBeGreaterThan(200_000);
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  expect(worker.report().counts.bytesDown).toBeLessThan(700_000);
+});
+
 test('what the agent sent before the destination was there, and its end, reach it', async () => {
   const server = smtpServer();
   const { agent, destination } = await rig.path(server.serve, { inspect: inspect() });
