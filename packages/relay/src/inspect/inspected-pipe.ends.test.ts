@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { TestSession } from '../../test/agent.ts';
 import { pop3Server, smtpServer } from '../../test/mail-server.ts';
-import { Rig } from '../../test/rig.ts';
+import { Ledger, Rig } from '../../test/rig.ts';
 import { DEFAULT_DEADLINES } from '../settings.ts';
 import type { InspectSettings } from './settings.ts';
 
@@ -347,6 +347,24 @@ test('blind: a server that says much to a client that does not read is asked to 
   await expect.poll(() => session.receivedBytes, PATIENCE).toBeGreaterThan(200_000);
   await new Promise((resolve) => setTimeout(resolve, 200));
   expect(worker.report().counts.bytesDown).toBeLessThan(700_000);
+});
+
+test('POP3: a server that says much behind a message that is judged is asked to wait', async () => {
+  const { agent, destination, worker } = await rig.path(
+    (socket) => {
+      socket.write('+OK ready\r\n');
+      socket.once('data', () => socket.write(`+OK\r\n${CLEAN}.\r\n${'x'.repeat(10_000_000)}`));
+    },
+    { inspect: inspect({ clamd: [`unix:${join(directory, 'silent.sock')}`] }) },
+  );
+  const session = agent.session({ port: destination.port, protocol: 'pop3' });
+  await says(session, /^\+OK ready/u);
+  session.stream.write(Buffer.from('RETR 1\r\n'));
+  const ledger = new Ledger(worker);
+  await expect.poll(() => ledger.take().inspection?.spoolBytes, PATIENCE).toBe(CLEAN.length);
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  ledger.take();
+  expect(ledger.bytesDown).toBeLessThan(300_000);
 });
 
 test('what the agent sent before the destination was there, and its end, reach it', async () => {
