@@ -367,6 +367,22 @@ test('POP3: a server that says much behind a message that is judged is asked to 
   expect(ledger.bytesDown).toBeLessThan(300_000);
 });
 
+test('POP3: a client that breaks the protocol while it is given a message gets no end of that message', async () => {
+  const { agent, destination } = await rig.path(pop3Server([Buffer.from(LARGE)]).serve, { inspect: inspect() });
+  const session = agent.session({ port: destination.port, protocol: 'pop3', reading: false });
+  await says(session, /^\+OK ready/u);
+  session.stream.write(Buffer.from('RETR 1\r\n'));
+  await expect.poll(() => session.receivedBytes, PATIENCE).toBeGreaterThan(200_000);
+  session.stream.write(Buffer.from('bare\n'));
+  session.read();
+  expect(await session.over).toBe('end');
+  expect(text(session).endsWith('\r\n.\r\n')).toBe(false);
+  expect(session.receivedBytes).toBeLessThan(LARGE.length);
+  session.end();
+  await expect.poll(() => rig.lines.filter(({ event }) => event === 'session'), PATIENCE).toMatchObject([{ outcome: 'violation' }]);
+  expect(rig.lines.filter(({ event }) => event === 'session_failed')).toEqual([]);
+});
+
 test('what the agent sent before the destination was there, and its end, reach it', async () => {
   const server = smtpServer();
   const { agent, destination } = await rig.path(server.serve, { inspect: inspect() });
