@@ -9,6 +9,8 @@ export default defineConfig({
           name: 'unit',
           include: ['packages/*/src/**/*.test.ts', 'test/rules/**/*.test.ts'],
           testTimeout: 20_000,
+          // Many of them wait for deadlines and not for a core.
+          maxWorkers: 3,
           sequence: { groupOrder: 1 },
         },
       },
