@@ -100,7 +100,7 @@ export class Findings {
     const { session, mac, client, destination, protocol, inspected } = this.#facts;
     // A mailbox is polled again and again, and the message that stays on the server found again: it counts once.
     const key =
-      inspected === 'pop3'
+      inspected === 'pop3' && digest !== ''
         ? `p-${createHash('sha256').update([mac, destination, signature, digest].join('\n')).digest('hex').slice(0, 40)}`
         : `s-${session.toString('hex')}-${this.#verdicts.infected}`;
     return { key, at: Date.now(), mac, signature, protocol, client, destination, session: session.toString('hex') };

@@ -154,6 +154,38 @@ describe('SMTP', () => {
     expect(worker.report().inspection).toMatchObject({ verdicts: { clean: 1 }, spoolBytes: 0 });
   });
 
+  test('a client that goes on sending after the last words is let go as soon', async () => {
+    const server = smtpServer();
+    const { worker, agent, destination } = await rig.path(server.serve, {
+      inspect: inspect(),
+      deadlines: { ...DEFAULT_DEADLINES, lingerMs: 300 },
+    });
+    await scannersUp(worker);
+    const session = agent.session({ port: destination.port });
+    expect(await session.answer).toBe('connected');
+    await begin(session);
+    session.stream.write(Buffer.from(`${VIRUS}.\r\nQUIT\r\n`));
+    expect(await session.over).toBe('end');
+    const timer = setInterval(() => session.stream.write(Buffer.from('NOOP\r\n')), 20);
+    rig.defer(() => clearInterval(timer));
+    await expect.poll(() => session.wasReset, { timeout: 5000 }).toBe(true);
+  });
+
+  test('a destination that stops reading in the middle gets the rest when it reads again', async () => {
+    const { session, trace, destination } = await smtp();
+    await begin(session);
+    const [socket] = destination.sockets;
+    socket?.pause();
+    const content = `${HEAD}${'z'.repeat(76)}\r\n`.repeat(100_000);
+    const sending = session.send(Buffer.from(`${content}.\r\n`));
+    const isStuck = await Promise.race([sending.then(() => false), new Promise((resolve) => setTimeout(() => resolve(true), 500))]);
+    expect(isStuck).toBe(true);
+    socket?.resume();
+    await sending;
+    await says(session, '250 queued');
+    expect(trace.messages[0]?.length).toBe(content.length);
+  });
+
   test.each([
     ['defer', /451 4\.7\.1 .*no scanner is available/u, 0],
     ['reject', /554 5\.7\.1 .*no scanner is available/u, 0],
@@ -293,6 +325,21 @@ describe('POP3', () => {
     await says(again, EICAR_SIGNATURE);
     expect(new Set(rig.detections.map(({ key }) => key)).size).toBe(1);
     expect(rig.detections).toHaveLength(2);
+  });
+
+  test('too big to be scanned, and not to be passed: it is not even kept', async () => {
+    const large = `${HEAD}${'y'.repeat(76)}\r\n`.repeat(5000);
+    const { session, worker, commands } = await pop3([large], {
+      maxScanBytes: 100_000,
+      maxSpoolBytes: 200_000,
+      onUnscannable: { ...inspect().onUnscannable, tooBig: 'reject' },
+    });
+    session.stream.write(Buffer.from('RETR 1\r\nDELE 1\r\nQUIT\r\n'));
+    await says(session, /\+OK bye/u);
+    expect(text(session)).toContain('too big');
+    expect(text(session)).not.toContain('yyyy');
+    expect(commands).toEqual(['RETR 1', 'QUIT']);
+    expect(worker.report().inspection).toMatchObject({ counts: { unscannable: { too_big: 1 }, actions: { replaced: 1 } }, spoolBytes: 0 });
   });
 
   test('without a scanner: -ERR, and the message can be had later', async () => {

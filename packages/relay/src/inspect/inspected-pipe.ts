@@ -173,8 +173,10 @@ export class InspectedPipe implements MuxStreamHandler, InspectorSink {
     const message = this.#message;
     if (message === undefined) return;
     message.bytes += bytes.length;
-    // Nobody will scan it, and the destination has it already. A message to be fetched waits for its end, though.
-    if (this.#protocol === 'smtp' && message.bytes > this.#inspection.settings.maxScanBytes) message.spool.discard();
+    // Nobody will scan it; what was sent the destination has already, what is fetched is kept only if it will be passed.
+    const { maxScanBytes, onUnscannable } = this.#inspection.settings;
+    const isWanted = this.#protocol === 'pop3' && onUnscannable.tooBig === 'pass';
+    if (message.bytes > maxScanBytes && !isWanted) message.spool.discard();
     else message.spool.push(bytes);
   }
 

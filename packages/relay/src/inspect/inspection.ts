@@ -20,7 +20,7 @@ export interface Verdict {
   readonly bytes: number;
   /** From the end of the message to its verdict, milliseconds. */
   readonly scanMs: number;
-  /** Names the content: SHA-256 of an infected message, hexadecimal, else empty. */
+  /** Names the content of an infected message that was fetched: SHA-256, hexadecimal; else, or when it can't be read, empty. */
   readonly digest: string;
 }
 
@@ -103,7 +103,8 @@ export class Inspection {
     const judged = { protocol, relay: this.#relay, reference, header, at: new Date() };
     const { action, disposition } = dispositionOf(this.settings, result, judged);
     const scanMs = Math.round(this.#now() - startMs);
-    const digest = result.kind === 'infected' ? await digestOf(spool) : '';
+    // A disk that fails now must not keep the virus from being told.
+    const digest = result.kind === 'infected' && protocol === 'pop3' ? await digestOf(spool).catch(() => '') : '';
     return { verdict: { result, action, bytes, scanMs, digest }, disposition };
   }
 

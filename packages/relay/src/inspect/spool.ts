@@ -68,8 +68,13 @@ async function openNameless(directory: string): Promise<FileHandle> {
   filesMade += 1;
   const path = join(directory, `${FILE_PREFIX}${process.pid}-${filesMade}`);
   const file = await open(path, 'wx+', 0o600);
-  await rm(path, { force: true });
-  return file;
+  try {
+    await rm(path, { force: true });
+    return file;
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
 }
 
 /**

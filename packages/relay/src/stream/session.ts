@@ -197,9 +197,8 @@ export class Session implements MuxStreamHandler, RaceHandler, InspectedPipeOwne
 
   onFarewell(): void {
     this.#isFarewell = true;
-    this.#idleTicks = ticksOf(this.#context.deadlines.lingerMs);
     this.#move('closing');
-    this.#touch();
+    this.deadlineTick = this.#context.sweep.after(this.#context.deadlines.lingerMs);
   }
 
   onFault(error: unknown): void {
@@ -239,6 +238,8 @@ export class Session implements MuxStreamHandler, RaceHandler, InspectedPipeOwne
   }
 
   #touch(): void {
+    // A client that goes on sending would else be listened to for ever.
+    if (this.#isFarewell) return;
     this.deadlineTick = this.#context.sweep.tick + this.#idleTicks;
   }
 
