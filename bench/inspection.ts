@@ -32,8 +32,6 @@ const CASES = [
   { bytes: 100 * 1024, mails: 400, isText: false },
   { bytes: 5 * 1024 * 1024, mails: 24, isText: false },
 ];
-/** Of the kernel's clock in /proc; the same on every Linux. */
-const TICKS_PER_SECOND = 100;
 const MIB = 1024 * 1024;
 
 interface Run {
@@ -179,20 +177,20 @@ async function scan({ socketPath }: Clamd, raw: Buffer): Promise<void> {
   if (!answer.startsWith('stream: OK')) throw new Error(`clamd said ${answer}`);
 }
 
-/** User and system time of the relay's worker: the child of its supervisor. */
+/** What the threads of the relay's worker, the child of its supervisor, have had of the processor, to the nanosecond. */
 function workerCpuSeconds(site: MeshSite): number {
   const parent = site.process('s1', 'relay').pid;
-  const children = readdirSync('/proc').filter((entry) => /^\d+$/u.test(entry) && statOf(entry)[1] === String(parent));
-  const ticks = children.reduce((sum, pid) => sum + Number(statOf(pid)[11]) + Number(statOf(pid)[12]), 0);
-  return ticks / TICKS_PER_SECOND;
+  const children = readdirSync('/proc').filter((entry) => /^\d+$/u.test(entry) && parentOf(entry) === String(parent));
+  const threads = children.flatMap((pid) => readdirSync(`/proc/${pid}/task`).map((thread) => `/proc/${pid}/task/${thread}/schedstat`));
+  return threads.reduce((sum, file) => sum + Number(readFileSync(file, 'utf8').split(' ')[0]), 0) / 1e9;
 }
 
-/** proc(5): the fields of /proc/PID/stat from the third on, behind the name in parentheses. */
-function statOf(pid: string): string[] {
+/** proc(5): the second field behind the name in parentheses. */
+function parentOf(pid: string): string | undefined {
   try {
-    return readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /u, '').split(' ');
+    return readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /u, '').split(' ')[1];
   } catch {
-    return []; // it has just ended
+    return undefined; // it has just ended
   }
 }
 
