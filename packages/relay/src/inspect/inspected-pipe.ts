@@ -24,6 +24,7 @@ interface Message {
   readonly spool: Spool;
   readonly abort: AbortController;
   bytes: number;
+  isJudged: boolean;
   keepAlive: NodeJS.Timeout | undefined;
   isClientServed: boolean;
 }
@@ -162,6 +163,7 @@ export class InspectedPipe implements MuxStreamHandler, InspectorSink {
       spool,
       abort: new AbortController(),
       bytes: 0,
+      isJudged: false,
       keepAlive: undefined,
       isClientServed: false,
     };
@@ -212,6 +214,7 @@ export class InspectedPipe implements MuxStreamHandler, InspectorSink {
       signal: message.abort.signal,
     });
     if (this.#message !== message) return;
+    message.isJudged = true;
     this.#owner.onVerdict(verdict);
     this.#inspector.decide(disposition);
     if (this.#releaseFrom === undefined) this.#dropMessage();
@@ -253,7 +256,8 @@ export class InspectedPipe implements MuxStreamHandler, InspectorSink {
     if (message === undefined) return;
     this.#message = undefined;
     clearInterval(message.keepAlive);
-    message.abort.abort();
+    // An abort makes an exception, stack and all: not for nothing.
+    if (!message.isJudged) message.abort.abort();
     message.spool.discard();
   }
 
