@@ -114,6 +114,15 @@ describe('check-config', () => {
     expect(refused).toMatchObject({ code: 2, stdout: '', stderr: expect.stringMatching(/^environment SEKISHO__relay__maxSessions: relay\.maxSessions: .*number/u) });
   });
 
+  test('inspection takes descriptors for its files, and one scanner is no pair', async () => {
+    write('dev/inspect.yaml', read('dev/site.yaml').replace(/^relay:$/mu, "relay:\n  inspect: { clamd: ['unix:/run/clamav/clamd.ctl'] }"));
+    const env = { SEKISHO__relay__maxSessions: '1000000', SEKISHO__relay__maxDevices: '1000000', SEKISHO__relay__workers: '1' };
+    const refused = await sekishoWith(env, 'check-config', 'dev/inspect.yaml');
+    expect(refused).toMatchObject({ code: 1, stdout: '' });
+    expect(refused.stderr).toMatch(/need 3000064 descriptors in each of 1 workers, a file for each inspected message included/u);
+    expect(refused.stderr).toMatch(/warning: s1: relay\.inspect\.clamd has one scanner only/u);
+  });
+
   test('caps that this machine cannot carry: exit 1, and --json says so as well', async () => {
     const env = { SEKISHO__manager__maxAgents: '1000000', SEKISHO__relay__maxSessions: '1000000', SEKISHO__relay__maxDevices: '1000000', SEKISHO__relay__workers: '1' };
     const refused = await sekishoWith(env, 'check-config', 'dev/site.yaml');

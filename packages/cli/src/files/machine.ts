@@ -33,12 +33,16 @@ export function machineFindings(site: Site, server: Server): Finding[] {
 
   if (server.roles.includes('relay')) {
     const workers = relay.workers === 'auto' ? availableParallelism() : relay.workers;
-    const needed = Math.ceil((relay.maxDevices + relay.maxSessions) / workers) + SPARE_DESCRIPTORS;
+    // An inspected session may have a message in a file.
+    const perSession = relay.inspect === undefined ? 1 : 2;
+    const needed = Math.ceil((relay.maxDevices + perSession * relay.maxSessions) / workers) + SPARE_DESCRIPTORS;
     if (needed > descriptors)
-      grave(`relay.maxDevices + relay.maxSessions need ${needed} descriptors in each of ${workers} workers; the limit is ${descriptors}. Raise it (ulimit -n, LimitNOFILE=) or lower the caps.`);
+      grave(`relay.maxDevices + relay.maxSessions need ${needed} descriptors in each of ${workers} workers${perSession > 1 ? ', a file for each inspected message included' : ''}; the limit is ${descriptors}. Raise it (ulimit -n, LimitNOFILE=) or lower the caps.`);
     const bytes = relay.maxSessions * (2 * relay.window + BYTES_PER_CONNECTION) + relay.maxDevices * BYTES_PER_CONNECTION + (workers + 1) * BYTES_PER_PROCESS;
     if (bytes > memoryBytes())
       warn(`with every session stalled and its windows full the relay would hold ${gigabytes(bytes)}; this machine has ${gigabytes(memoryBytes())}. Lower relay.maxSessions or relay.window.`);
+    if (relay.inspect?.clamd.length === 1)
+      warn('relay.inspect.clamd has one scanner only: nothing stands in for it when it dies or reloads. Give it a second one.');
     const [first, last] = outgoingPorts();
     if (relay.maxSessions > last - first + 1)
       warn(`relay.maxSessions is ${relay.maxSessions}, but only ${last - first + 1} connections can go from here to one mail server. Widen net.ipv4.ip_local_port_range or lower the cap.`);
