@@ -1,4 +1,4 @@
-import { GrowingBuffer } from './growing-buffer.ts';
+import { GrowingBuffer } from '../growing-buffer.ts';
 
 /** A CAPA reply, with its status line. Dovecot's has 200 bytes. */
 export const MAX_CAPABILITIES_BYTES = 16 * 1024;

@@ -1,4 +1,4 @@
-import { GrowingBuffer } from './growing-buffer.ts';
+import { GrowingBuffer } from '../growing-buffer.ts';
 
 /** Of a message's header; those of large providers have 10 KiB. */
 export const MAX_KEPT_HEADER_BYTES = 16 * 1024;

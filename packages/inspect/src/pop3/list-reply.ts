@@ -1,4 +1,4 @@
-import type { LineFault, LineReader } from './line-reader.ts';
+import type { LineFault, LineReader } from '../line-reader.ts';
 
 const FINAL_DOT = Buffer.from('.\r\n');
 

@@ -3,7 +3,7 @@ import { Answers } from './answers.ts';
 import { CapabilitiesReply } from './capabilities.ts';
 import { type CommandFault, parseCommand, type Pop3Command } from './command.ts';
 import { HeldMessage } from './held-message.ts';
-import { LineReader } from './line-reader.ts';
+import { LineReader } from '../line-reader.ts';
 import { readList } from './list-reply.ts';
 import { MessageEnd } from './message-end.ts';
 import { type Awaited, OutstandingCommands } from './outstanding-commands.ts';

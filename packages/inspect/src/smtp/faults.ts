@@ -1,5 +1,5 @@
 import type { Violation } from '../inspector.ts';
-import type { LineFault } from '../pop3/line-reader.ts';
+import type { LineFault } from '../line-reader.ts';
 import type { ReplyFault } from './reply-reader.ts';
 
 /** A violation, and what the client hears of it; without words: nothing. */

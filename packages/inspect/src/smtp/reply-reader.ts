@@ -1,4 +1,4 @@
-import { LineReader } from '../pop3/line-reader.ts';
+import { LineReader } from '../line-reader.ts';
 
 /** A line of a reply with its CRLF. RFC 5321 4.5.3.1.5 says 512. */
 export const MAX_REPLY_LINE_BYTES = 4096;

@@ -1,5 +1,5 @@
 import type { Disposition, Inspector, InspectorSink } from '../inspector.ts';
-import { LineReader } from '../pop3/line-reader.ts';
+import { LineReader } from '../line-reader.ts';
 import { kindOfCommand, MAX_AUTH_LINE_BYTES, MAX_COMMAND_LINE_BYTES } from './command.ts';
 import { ContentReader } from './content-reader.ts';
 import { ExtensionsReply } from './extensions.ts';
