@@ -208,6 +208,6 @@ async function connectionEnd(port: number): Promise<string> {
   let end = 'closed';
   socket.on('error', (error: NodeJS.ErrnoException) => (end = error.code ?? error.message));
   socket.setTimeout(500, () => socket.destroy());
-  await once(socket, 'close');
+  await new Promise<void>((resolve) => socket.once('close', () => resolve()));
   return end;
 }
