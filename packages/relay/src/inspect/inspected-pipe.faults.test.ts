@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Pop3Inspector } from '@sekisho/inspect';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { ALL_PASS, inspectSettings } from '../../test/inspect-settings.ts';
 import { Rig } from '../../test/rig.ts';
 import { DEFAULT_DEADLINES } from '../settings.ts';
 
@@ -18,20 +19,7 @@ afterEach(() => vi.restoreAllMocks());
 afterAll(() => rmSync(spoolDirectory, { recursive: true }));
 
 const PATIENCE = { timeout: 15_000 };
-/** Nobody answers there, and what could not be scanned passes. */
-const inspect = () => ({
-  clamd: ['unix:/nonexistent/clamd.sock'],
-  smtp: true,
-  pop3: true,
-  onInfected: { smtp: 'reject', pop3: 'replace' } as const,
-  onUnscannable: { tooBig: 'pass', scannerDown: 'pass', timeout: 'pass', encrypted: 'pass' } as const,
-  starttls: 'pass' as const,
-  maxScanBytes: 25_000_000,
-  scanTimeoutMs: 10_000,
-  maxScansPerScanner: 8,
-  spoolDirectory,
-  maxSpoolBytes: 100_000_000,
-});
+const inspect = () => inspectSettings({ onUnscannable: ALL_PASS, spoolDirectory });
 
 /** A POP3 server that stops in the middle of its message for long enough that a client is kept alive. */
 function halting(socket: Socket): void {

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Clamd, EICAR, EICAR_SIGNATURE, startClamd } from '../../../../test/kit/clamd.ts';
 import type { TestSession } from '../../test/agent.ts';
+import { inspectSettings, NO_SCANNER as DEAD } from '../../test/inspect-settings.ts';
 import { pop3Server, smtpServer } from '../../test/mail-server.ts';
 import { Rig } from '../../test/rig.ts';
 import { DEFAULT_DEADLINES } from '../settings.ts';
@@ -24,23 +25,9 @@ afterAll(async () => {
   rmSync(directory, { recursive: true });
 });
 
-const inspect = (change: Partial<InspectSettings> = {}): InspectSettings => ({
-  clamd: [clamd.address],
-  smtp: true,
-  pop3: true,
-  onInfected: { smtp: 'reject', pop3: 'replace' },
-  onUnscannable: { tooBig: 'pass', scannerDown: 'defer', timeout: 'defer', encrypted: 'pass' },
-  starttls: 'pass',
-  maxScanBytes: 25_000_000,
-  scanTimeoutMs: 10_000,
-  maxScansPerScanner: 8,
-  spoolDirectory: directory,
-  maxSpoolBytes: 100_000_000,
-  ...change,
-});
+const inspect = (change: Partial<InspectSettings> = {}): InspectSettings =>
+  inspectSettings({ clamd: [clamd.address], spoolDirectory: directory, ...change });
 
-/** Nobody answers there. */
-const DEAD = 'unix:/nonexistent/clamd.sock';
 const HEAD = 'From: a@example.com\r\nTo: b@example.net\r\nSubject: hello\r\n\r\n';
 const CLEAN = `${HEAD}a word\r\n..a dot\r\n`;
 const VIRUS = `${HEAD}${EICAR}\r\n`;

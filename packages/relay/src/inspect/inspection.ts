@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type Disposition, DotUnstuffer, type Inspector, type InspectorSink, Pop3Inspector, SmtpInspector, type UninspectedCause } from '@sekisho/inspect';
 import type { Logger } from '@sekisho/telemetry';
-import type { MailProtocol } from '@sekisho/wire';
+import { type MailProtocol, PROTOCOL_OF_PORT } from '@sekisho/wire';
 import { rightOf } from '../policy/mail-right.ts';
 import type { ScanResult } from '../scan/scanner.ts';
 import { ScannerPool, type ScannerStatus } from '../scan/scanner-pool.ts';
@@ -74,8 +74,12 @@ export class Inspection {
     return this.#room.usedBytes;
   }
 
-  /** Why a session of this protocol passes unseen; undefined when it is inspected. */
-  unseen(protocol: MailProtocol): UninspectedCause | undefined {
+  /**
+   * Why a session passes unseen; undefined when it is inspected. What is spoken at a well-known port is not the device's
+   * to say: its word for TLS from the first byte would let plaintext pass.
+   */
+  unseen(claimed: MailProtocol, port: number): UninspectedCause | undefined {
+    const protocol = PROTOCOL_OF_PORT.get(port) ?? claimed;
     if (protocol.endsWith('s')) return 'implicit_tls';
     const kind = rightOf(protocol);
     if (kind === 'imap') return 'imap';

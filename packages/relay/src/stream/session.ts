@@ -226,7 +226,7 @@ export class Session implements MuxStreamHandler, RaceHandler, InspectedPipeOwne
   /** How the session is inspected; undefined when it passes unseen, which is counted. */
   #startFindings(inspection: Inspection, connect: Message<'connect'>): InspectedProtocol | undefined {
     const { log, onDetection } = this.#context;
-    const unseen = inspection.unseen(this.#protocol);
+    const unseen = inspection.unseen(this.#protocol, connect.port);
     const inspected = rightOf(this.#protocol) === 'smtp' ? 'smtp' : 'pop3';
     this.#findings = new Findings(
       { log, tally: inspection.tally, onDetection },
