@@ -19,7 +19,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   relay: ['channel', 'inspect', 'telemetry', 'wire'],
   outbreak: ['store', 'telemetry'],
   agent: ['channel', 'telemetry', 'wire'],
-  cli: ['agent', 'auth', 'channel', 'manager', 'outbreak', 'relay', 'scheduler', 'store', 'telemetry', 'wire'],
+  simulator: ['agent', 'channel', 'scheduler', 'telemetry', 'wire'],
+  cli: ['agent', 'auth', 'channel', 'manager', 'outbreak', 'relay', 'scheduler', 'simulator', 'store', 'telemetry', 'wire'],
 };
 const PURE = ['wire', 'scheduler', 'inspect'];
 
