@@ -1,0 +1,201 @@
+import type { TLSSocket } from 'node:tls';
+import { ChannelError, connectEndpoint, ControlConnection, secureContext } from '@sekisho/channel';
+import { CONTROL_ALPN, macBytes, type Message, PROTOCOL_VERSIONS } from '@sekisho/wire';
+
+/** Devices that ask one manager for leases, in a process of their own: what they cost is nobody else's. */
+
+export interface DeviceKeys {
+  readonly mac: string;
+  readonly certPem: string;
+  readonly keyPem: string;
+}
+
+export interface AgentsOrder {
+  readonly port: number;
+  readonly caPem: string;
+  readonly managerName: string;
+  readonly devices: readonly DeviceKeys[];
+}
+
+/** `new`: connect, hello, lease, close. `renewal`: hello and lease on a connection that stays. */
+export interface LoadOrder {
+  readonly kind: 'new' | 'resumed' | 'renewal';
+  readonly seconds: number;
+  /** Asks begun a second, answered or not; 0: as many as `atOnce` loops can. */
+  readonly rate: number;
+  readonly atOnce: number;
+}
+
+export interface LoadResult {
+  readonly done: number;
+  readonly failed: number;
+  readonly resumed: number;
+  readonly seconds: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+}
+
+type Connection = ControlConnection<'lease' | 'refuse' | 'ping' | 'pong'>;
+interface Device {
+  readonly mac: Buffer;
+  readonly context: ReturnType<typeof secureContext>;
+  connection: Connection | undefined;
+  isBusy: boolean;
+}
+
+const ANSWER_MS = 10_000;
+const MAX_BUFFERED_BYTES = 65_536;
+/** A rate that cannot be had is given up after so many times the time it should take. */
+const MAX_OVERRUN = 3;
+/** Between two turns of a loop; each asks for all that is due by then. */
+const TICK_MS = 1;
+
+let order: AgentsOrder;
+let devices: Device[] = [];
+let turn = 0;
+
+process.on('disconnect', () => process.exit());
+process.on('message', (message: AgentsOrder | LoadOrder) => void obey(message));
+
+async function obey(message: AgentsOrder | LoadOrder): Promise<void> {
+  if ('kind' in message) {
+    process.send?.(await load(message));
+    return;
+  }
+  order = message;
+  const { caPem } = message;
+  devices = message.devices.map(({ mac, certPem, keyPem }) => ({
+    mac: macBytes(mac),
+    context: secureContext({ caPem, certPem, keyPem }),
+    connection: undefined,
+    isBusy: false,
+  }));
+  process.send?.({ ready: true });
+}
+
+async function load(wanted: LoadOrder): Promise<LoadResult> {
+  if (wanted.kind === 'renewal') await connectAll();
+  else hangUp();
+  const latenciesMs: number[] = [];
+  let failed = 0;
+  let resumed = 0;
+  const one = async (device: Device, dueMs: number): Promise<void> => {
+    device.isBusy = true;
+    try {
+      if (wanted.kind === 'renewal') await ask(device.connection, device);
+      else if (await meet(device)) resumed += 1;
+      latenciesMs.push(performance.now() - dueMs);
+    } catch (error) {
+      if (!(error instanceof ChannelError)) throw error;
+      failed += 1;
+    } finally {
+      device.isBusy = false;
+    }
+  };
+  const beganMs = performance.now();
+  await (wanted.rate === 0 ? closedLoop(wanted, one) : openLoop(wanted, one));
+  const seconds = (performance.now() - beganMs) / 1000;
+  latenciesMs.sort((a, b) => a - b);
+  const at = (share: number): number => latenciesMs[Math.floor(latenciesMs.length * share)] ?? Number.NaN;
+  return { done: latenciesMs.length, failed, resumed, seconds, p50Ms: at(0.5), p99Ms: at(0.99) };
+}
+
+async function closedLoop({ atOnce, seconds }: LoadOrder, one: (device: Device, dueMs: number) => Promise<void>): Promise<void> {
+  const untilMs = performance.now() + seconds * 1000;
+  const loop = async (): Promise<void> => {
+    while (performance.now() < untilMs) {
+      const device = next();
+      if (device === undefined) await nextTurn();
+      else await one(device, performance.now());
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, loop));
+}
+
+/** Begins at the rate whatever the answers do, for as long as a device is free: the wait is measured from when it was due. */
+async function openLoop({ rate, seconds }: LoadOrder, one: (device: Device, dueMs: number) => Promise<void>): Promise<void> {
+  const beganMs = performance.now();
+  const total = Math.floor(rate * seconds);
+  const waiting = new Set<Promise<void>>();
+  let begun = 0;
+  while (begun < total && performance.now() < beganMs + seconds * 1000 * MAX_OVERRUN) {
+    const due = Math.min(total, Math.floor(((performance.now() - beganMs) / 1000) * rate));
+    for (let device = begun < due ? next() : undefined; device !== undefined; device = begun < due ? next() : undefined) {
+      const asked = one(device, beganMs + (begun / rate) * 1000);
+      begun += 1;
+      waiting.add(asked);
+      void asked.finally(() => waiting.delete(asked));
+    }
+    await nextTurn();
+  }
+  await Promise.all(waiting);
+}
+
+const nextTurn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, TICK_MS));
+
+/** Whose turn it is, passing over who still waits for an answer; undefined when all do. */
+function next(): Device | undefined {
+  for (let tried = 0; tried < devices.length; tried += 1) {
+    turn = (turn + 1) % devices.length;
+    const device = devices[turn];
+    if (device !== undefined && !device.isBusy) return device;
+  }
+  return undefined;
+}
+
+/** One life of a device that was not there before; true when its TLS session was an old one. */
+async function meet(device: Device): Promise<boolean> {
+  const socket = await open(device);
+  const connection = controlOf(socket);
+  try {
+    await ask(connection, device);
+    return socket.isSessionReused();
+  } finally {
+    connection.close();
+  }
+}
+
+function open({ context }: Device): Promise<TLSSocket> {
+  const { port, managerName: serverName } = order;
+  return connectEndpoint({
+    host: '127.0.0.1',
+    port,
+    context,
+    alpn: CONTROL_ALPN,
+    expect: { role: 'manager', serverName },
+    timeoutMs: ANSWER_MS,
+  });
+}
+
+function controlOf(socket: TLSSocket): Connection {
+  return new ControlConnection<'lease' | 'refuse' | 'ping' | 'pong'>(
+    socket,
+    { accepts: ['lease', 'refuse', 'ping', 'pong'], maxPending: 4, maxBufferedBytes: MAX_BUFFERED_BYTES },
+    { onMessage: () => {}, onClose: () => {} },
+  );
+}
+
+async function ask(connection: Connection | undefined, { mac }: Device): Promise<void> {
+  const hello: Omit<Message<'hello'>, 'id'> = {
+    type: 'hello',
+    versions: Buffer.from(PROTOCOL_VERSIONS),
+    software: 'bench',
+    mac,
+    relay: 's1',
+    avoid: [],
+    direct: 0,
+  };
+  const answer = await connection?.ask<'hello'>(hello, ANSWER_MS);
+  if (answer?.type !== 'lease') throw new Error(`no lease but ${JSON.stringify(answer)}`);
+}
+
+async function connectAll(): Promise<void> {
+  for (const device of devices) device.connection ??= controlOf(await open(device));
+}
+
+function hangUp(): void {
+  for (const device of devices) {
+    device.connection?.close();
+    device.connection = undefined;
+  }
+}
