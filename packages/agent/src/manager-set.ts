@@ -1,4 +1,5 @@
 import { type BackoffInit, pauseMs } from './backoff.ts';
+import { contains } from './sorted-addresses.ts';
 
 /** Why a manager could not be used; a closed set, also a metric's label. */
 export const MANAGER_FAILURES = [
@@ -28,7 +29,8 @@ export interface ManagerHealth {
   readonly lastFailure: ManagerFailure | undefined;
 }
 
-type Entry = { -readonly [K in keyof ManagerHealth]: ManagerHealth[K] };
+/** What is remembered of one that has failed and is not yet alive again. */
+type Failing = { -readonly [K in keyof Omit<ManagerHealth, 'state'>]: ManagerHealth[K] };
 
 export interface ManagerSetInit {
   readonly retry: BackoffInit;
@@ -43,7 +45,9 @@ export interface ManagerSetInit {
 export class ManagerSet {
   readonly #random: () => number;
   readonly #init: ManagerSetInit;
-  readonly #entries = new Map<string, Entry>();
+  #addresses: readonly string[] = [];
+  /** The dead. Nothing is remembered of the living: a zone may have hundreds, and agents are many where they are simulated. */
+  readonly #failing = new Map<string, Failing>();
 
   constructor(components: { readonly random: () => number }, init: ManagerSetInit) {
     this.#random = components.random;
@@ -51,100 +55,85 @@ export class ManagerSet {
   }
 
   get size(): number {
-    return this.#entries.size;
+    return this.#addresses.length;
   }
 
-  /** Follows the zone: what is new counts as alive until it fails, what is gone is forgotten. */
+  /**
+   * Follows the zone: what is new counts as alive until it fails, what is gone is forgotten.
+   * @param addresses in ascending order and each once, as Zone has them
+   */
   update(addresses: readonly string[]): void {
-    for (const address of this.#entries.keys()) if (!addresses.includes(address)) this.#entries.delete(address);
-    for (const address of addresses) {
-      if (this.#entries.has(address)) continue;
-      this.#entries.set(address, {
-        address,
-        state: 'alive',
-        failures: 0,
-        goodAnswers: 0,
-        retryAtMs: 0,
-        lastFailure: undefined,
-      });
-    }
+    this.#addresses = addresses;
+    for (const address of this.#failing.keys()) if (!contains(addresses, address)) this.#failing.delete(address);
   }
 
   has(address: string): boolean {
-    return this.#entries.has(address);
+    return contains(this.#addresses, address);
   }
 
   isAlive(address: string): boolean {
-    return this.#entries.get(address)?.state !== 'dead';
+    return !this.#failing.has(address);
   }
 
   /** @param leastPauseMs what the manager asked for */
   failed(address: string, nowMs: number, cause: ManagerFailure, leastPauseMs = 0): void {
-    const entry = this.#entries.get(address);
-    if (entry === undefined) return;
-    entry.state = 'dead';
-    entry.goodAnswers = 0;
-    entry.failures += 1;
-    entry.lastFailure = cause;
-    entry.retryAtMs = nowMs + Math.max(leastPauseMs, pauseMs(entry.failures, this.#init.retry, this.#random));
+    if (!this.has(address)) return;
+    const failures = (this.#failing.get(address)?.failures ?? 0) + 1;
+    const retryAtMs = nowMs + Math.max(leastPauseMs, pauseMs(failures, this.#init.retry, this.#random));
+    this.#failing.set(address, { address, failures, goodAnswers: 0, retryAtMs, lastFailure: cause });
   }
 
   /** It answered a probe. */
   good(address: string, nowMs: number): void {
-    const entry = this.#entries.get(address);
-    if (entry === undefined || entry.state === 'alive') return;
+    const entry = this.#failing.get(address);
+    if (entry === undefined) return;
     entry.goodAnswers += 1;
-    if (entry.goodAnswers >= GOOD_ANSWERS_TO_RETURN) revive(entry);
+    if (entry.goodAnswers >= GOOD_ANSWERS_TO_RETURN) this.#failing.delete(address);
     else entry.retryAtMs = nowMs + pauseMs(1, this.#init.retry, this.#random);
   }
 
   /** It gave a lease. */
   leased(address: string): void {
-    const entry = this.#entries.get(address);
-    if (entry !== undefined) revive(entry);
+    this.#failing.delete(address);
   }
 
   /** Whom to ask for a lease: the living in random order, then the dead whose pause is over. */
   candidates(nowMs: number): string[] {
-    const living: string[] = [];
-    const due: Entry[] = [];
-    for (const entry of this.#entries.values()) {
-      if (entry.state === 'alive') living.push(entry.address);
-      else if (entry.retryAtMs <= nowMs) due.push(entry);
-    }
+    const due = [...this.#failing.values()].filter(({ retryAtMs }) => retryAtMs <= nowMs);
     due.sort((a, b) => a.retryAtMs - b.retryAtMs);
+    const living = this.#failing.size === 0 ? this.#addresses : this.#addresses.filter((address) => !this.#failing.has(address));
     return [...this.shuffled(living), ...due.map(({ address }) => address)];
   }
 
   /** The dead whose pause is over. */
   due(nowMs: number): string[] {
-    return [...this.#entries.values()]
-      .filter(({ state, retryAtMs }) => state === 'dead' && retryAtMs <= nowMs)
-      .map(({ address }) => address);
+    return [...this.#failing.values()].filter(({ retryAtMs }) => retryAtMs <= nowMs).map(({ address }) => address);
   }
 
   /** When the next dead one is due, but for those that `isBusy` with an attempt; Infinity without one. */
   nextRetryAtMs(isBusy: (address: string) => boolean): number {
     let soonest = Number.POSITIVE_INFINITY;
-    for (const { address, state, retryAtMs } of this.#entries.values())
-      if (state === 'dead' && !isBusy(address)) soonest = Math.min(soonest, retryAtMs);
+    for (const { address, retryAtMs } of this.#failing.values()) if (!isBusy(address)) soonest = Math.min(soonest, retryAtMs);
     return soonest;
   }
 
   get aliveCount(): number {
-    let count = 0;
-    for (const { state } of this.#entries.values()) if (state === 'alive') count += 1;
-    return count;
+    return this.#addresses.length - this.#failing.size;
   }
 
   /** Whether at least one of them said that it cannot serve us, instead of saying nothing. */
   get someAbsent(): boolean {
-    for (const { lastFailure } of this.#entries.values()) if (lastFailure === 'absent') return true;
+    for (const { lastFailure } of this.#failing.values()) if (lastFailure === 'absent') return true;
     return false;
   }
 
+  /** Of all, in the order of their addresses. */
   health(): ManagerHealth[] {
-    return [...this.#entries.values()].map((entry) => ({ ...entry }));
+    return this.#addresses.map((address) => {
+      const failing = this.#failing.get(address);
+      if (failing !== undefined) return { ...failing, state: 'dead' };
+      return { address, state: 'alive', failures: 0, goodAnswers: 0, retryAtMs: 0, lastFailure: undefined };
+    });
   }
 
   /** Fisher and Yates. */
@@ -159,11 +148,4 @@ export class ManagerSet {
     }
     return result;
   }
-}
-
-function revive(entry: Entry): void {
-  entry.state = 'alive';
-  entry.failures = 0;
-  entry.goodAnswers = 0;
-  entry.lastFailure = undefined;
 }

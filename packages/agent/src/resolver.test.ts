@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { startDnsServer } from '../../../test/kit/dns-server.ts';
 import { ManagerResolver } from './resolver.ts';
 import { atEnd } from './testing/world.ts';
+import { MAX_MANAGERS } from './zone.ts';
 
 async function setUp(timeoutMs = 2500) {
   const dns = await startDnsServer({
@@ -40,4 +41,13 @@ test('an address is its own answer', async () => {
   expect((await resolver.resolve('127.0.9.9')).ipv4?.addresses).toEqual(['127.0.9.9']);
   expect((await resolver.resolve('::1')).ipv6?.addresses).toEqual(['::1']);
   expect(dns.queries).toBe(0);
+});
+
+test('more addresses than fit into a datagram: over TCP, all of them, with their TTL', async () => {
+  const { dns, resolver } = await setUp();
+  const a = Array.from({ length: MAX_MANAGERS }, (_, i) => `10.1.${i >> 8}.${i & 255}`);
+  dns.set('many.test', { a, ttlS: 1200 });
+  const { ipv4 } = await resolver.resolve('many.test');
+  expect(ipv4?.addresses.toSorted()).toEqual(a.toSorted());
+  expect(ipv4?.ttlMs).toBe(1_200_000);
 });

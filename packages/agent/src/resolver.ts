@@ -56,7 +56,8 @@ async function family(
 ): Promise<FamilyAnswer> {
   try {
     const records = await query();
-    const ttlS = Math.min(...records.map(({ ttl }) => ttl));
+    // Some versions of Node tell the TTL of the first 256 addresses only; those of a set are the same (RFC 2181 5.2).
+    const ttlS = Math.min(...records.map(({ ttl }) => ttl).filter(Number.isFinite));
     return { addresses: records.map(({ address }) => address), ttlMs: records.length === 0 ? 0 : ttlS * 1000 };
   } catch (error) {
     // The name, or its records of this family, do not exist: an answer. Everything else is none.

@@ -438,3 +438,47 @@ describe('whatever managers and DNS do', () => {
     );
   });
 });
+
+describe('settled', () => {
+  test('with a manager and a lease, between look-ups and renewals', () => {
+    const virtual = mesh({ a: good, b: good });
+    expect(virtual.steering.isSettled(virtual.now)).toBe(false);
+    virtual.run(1000);
+    expect(virtual.steering.isSettled(virtual.now)).toBe(true);
+    // The first look-up after a minute and the renewal after five are short interruptions.
+    let unsettledMs = 0;
+    for (let i = 0; i < 600_000; i += 1) {
+      virtual.run(1);
+      if (!virtual.steering.isSettled(virtual.now)) unsettledMs += 1;
+    }
+    expect(unsettledMs).toBeGreaterThan(10 * 5);
+    expect(unsettledMs).toBeLessThan(10 * 7 + 2 * 25);
+  });
+
+  test('not while anything is held against a manager, a relay, or the device', () => {
+    const failed = mesh({ a: silent, b: good }, 3);
+    failed.run(10_000);
+    expect(failed.steering.status(failed.now).managers.some(({ state }) => state === 'dead')).toBe(true);
+    expect(failed.steering.isSettled(failed.now)).toBe(false);
+
+    const trouble = mesh({ a: good });
+    trouble.run(1000);
+    trouble.steering.renewSoon(trouble.now, false);
+    trouble.run(5000);
+    expect(trouble.steering.isSettled(trouble.now)).toBe(false);
+    trouble.run(12_000);
+    expect(trouble.steering.isSettled(trouble.now)).toBe(true);
+
+    const refused = mesh({ a: good });
+    refused.run(1000);
+    refused.managers.set('a', { kind: 'refuse', code: 'DEVICE_REFUSED', delayMs: 5 });
+    refused.run(400_000);
+    expect(refused.steering.isSettled(refused.now)).toBe(false);
+
+    const left = mesh({ a: good, b: good });
+    left.run(1000);
+    left.zone = [left.steering.current === 'a' ? 'b' : 'a'];
+    left.run(60_000 - 1000 + 10);
+    expect(left.steering.isSettled(left.now)).toBe(false);
+  });
+});

@@ -221,6 +221,28 @@ export class Steering {
     return Math.min(atMs, expiresAtMs ?? Number.POSITIVE_INFINITY);
   }
 
+  /**
+   * It has a manager and a lease, nothing is on its way, and nothing is held against anybody: what comes next is a renewal
+   * or a look-up. All that there is to know of it then are its manager, its lease and its zone.
+   */
+  isSettled(nowMs: number): boolean {
+    const { lease, refused } = this.#leases;
+    return (
+      this.#current !== undefined &&
+      lease !== undefined &&
+      refused === undefined &&
+      this.#search === undefined &&
+      this.#searchAtMs === undefined &&
+      this.#attempts.size === 0 &&
+      this.#managers.aliveCount === this.#managers.size &&
+      this.#managers.has(this.#current) &&
+      !this.#lookUpPending &&
+      this.#renewSoonAtMs === Number.POSITIVE_INFINITY &&
+      nowMs - this.#lastTroubleMs > TROUBLE_OVER_MS &&
+      nowMs < lease.renewAtMs
+    );
+  }
+
   /** The manager in use, if any. */
   get current(): string | undefined {
     return this.#current;
@@ -289,11 +311,11 @@ export class Steering {
 
   #beginSearch(nowMs: number): void {
     const isMove = this.#moveTo !== undefined;
-    const wanted = this.#moveTo ?? this.#managers.candidates(nowMs);
+    const wanted = this.#moveTo?.filter((address) => this.#managers.has(address)) ?? this.#managers.candidates(nowMs);
     this.#searchAtMs = undefined;
     this.#moveTo = undefined;
     this.#search = new ManagerSearch({
-      queue: wanted.filter((address) => address !== this.#current && this.#managers.has(address)),
+      queue: wanted.filter((address) => address !== this.#current),
       startedAtMs: nowMs,
       staggerMs: this.#init.managerStaggerMs,
       budgetMs: this.#init.managerBudgetMs,
@@ -372,9 +394,7 @@ export class Steering {
   #follow(nowMs: number, current: string, gained: readonly string[]): void {
     if (!this.#managers.has(current)) this.#planSearch(nowMs, undefined);
     else if (gained.length > 0 && this.#search === undefined && this.#searchAtMs === undefined) {
-      // All agents together give the new ones the share that they would have had from the start.
-      const share = gained.length / this.#zone.addresses.length;
-      if (this.#random() < share) this.#planSearch(nowMs, this.#managers.shuffled(gained));
+      if (followsNewcomers(gained.length, this.#zone.addresses.length, this.#random)) this.#planSearch(nowMs, this.#managers.shuffled(gained));
     }
   }
 
@@ -406,4 +426,12 @@ export class Steering {
     this.#attempts.delete(address);
     this.#commands.push({ type: 'drop', address, cause });
   }
+}
+
+/**
+ * Whether an agent that has a manager moves to one of those that are new in the zone: all agents together give them the
+ * share that they would have had from the start.
+ */
+export function followsNewcomers(gained: number, managers: number, random: () => number): boolean {
+  return random() < gained / managers;
 }

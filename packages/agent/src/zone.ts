@@ -1,7 +1,11 @@
 import { type BackoffInit, pauseMs } from './backoff.ts';
+import { isSorted, missingFrom } from './sorted-addresses.ts';
 
-/** More addresses than this are not used: managers of a mesh are counted in dozens. The same ones for every agent. */
-export const MAX_MANAGERS = 128;
+/**
+ * More addresses than this are not used: 300 sites with two managers each have 600, and 1024 are an answer of 16 KiB
+ * (IPv4) or 28 KiB (IPv6), which DNS gives over TCP. The same ones for every agent.
+ */
+export const MAX_MANAGERS = 1024;
 
 export interface ZoneInit {
   /** A shorter TTL is not respected: it would make every agent a load on DNS. */
@@ -66,7 +70,8 @@ export class Zone {
     // A family that got no answer keeps its addresses, as a DNS that fails altogether does.
     if (answer.ipv4 === undefined) found.push(...this.addresses.filter((address) => !address.includes(':')));
     if (answer.ipv6 === undefined) found.push(...this.addresses.filter((address) => address.includes(':')));
-    return this.#replace([...new Set(found)].sort().slice(0, MAX_MANAGERS));
+    // Most answers are as the last one was: those that are in order already cost no sorting.
+    return this.#replace(isSorted(found) ? found.slice(0, MAX_MANAGERS) : [...new Set(found)].sort().slice(0, MAX_MANAGERS));
   }
 
   /** Nobody in the zone answers: look again as soon as the least TTL allows, since the operator may be changing it. */
@@ -85,8 +90,8 @@ export class Zone {
     const before = this.addresses;
     this.addresses = addresses;
     return {
-      gained: addresses.filter((address) => !before.includes(address)),
-      lost: before.filter((address) => !addresses.includes(address)),
+      gained: missingFrom(addresses, before),
+      lost: missingFrom(before, addresses),
     };
   }
 }
