@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import { secureContext } from '@sekisho/channel';
+import { secureContext, SessionStore } from '@sekisho/channel';
 import type { Logger, Metrics } from '@sekisho/telemetry';
 import { macBytes, PROTOCOL_VERSIONS } from '@sekisho/wire';
 import { type AgentMetrics, agentMetrics, type SessionState, SESSION_STATES } from './agent-metrics.ts';
@@ -95,6 +95,7 @@ export class Agent {
     this.#clock = clock;
     const limits: AgentLimits = { ...DEFAULT_LIMITS, ...settings.limits };
     const context = secureContext(settings.credentials);
+    const sessions = new SessionStore();
     const certificateExpiresAtMs = Date.parse(new X509Certificate(settings.credentials.certPem).validTo);
     this.#metrics = agentMetrics(components.metrics, {
       sessions: (state) => this.#count(state),
@@ -105,7 +106,7 @@ export class Agent {
     });
     this.#steering = new Steering({ random }, steeringInit(settings, this.#timings));
     this.#pool = new RelayPool(
-      { clock, random, log, context, metrics: this.#metrics, onTrouble: (isUrgent) => this.#managers.renewSoon(isUrgent), onChange: () => this.#reconsider() },
+      { clock, random, log, context, sessions, metrics: this.#metrics, onTrouble: (isUrgent) => this.#managers.renewSoon(isUrgent), onChange: () => this.#reconsider() },
       { ...this.#timings, ...limits },
     );
     this.#managers = new ManagerClient(
@@ -116,6 +117,7 @@ export class Agent {
         log,
         metrics: this.#metrics,
         context,
+        sessions,
         hello: () => this.#hello(),
         onChange: () => this.#onManagersChanged(),
       },
@@ -124,6 +126,7 @@ export class Agent {
         managerPort: settings.managerPort,
         budgetMs: this.#timings.managerBudgetMs,
         deadAfterMs: this.#timings.deadAfterMs,
+        relays: settings.relays,
       },
     );
     this.#listeners = new Listeners(

@@ -1,5 +1,5 @@
 import type { SecureContext } from 'node:tls';
-import { ChannelError, connectEndpoint, ControlConnection, peerOf } from '@sekisho/channel';
+import { ChannelError, connectEndpoint, ControlConnection, peerOf, type SessionStore } from '@sekisho/channel';
 import { CONTROL_ALPN, type Message, PROTOCOL_VERSIONS, type RefusalCode, refusalCode } from '@sekisho/wire';
 import type { LeaseOffer } from './lease-state.ts';
 import type { ManagerFailure } from './manager-set.ts';
@@ -52,12 +52,17 @@ export class ControlSession {
   #isOver = false;
 
   constructor(
-    components: { readonly context: SecureContext; readonly handler: ControlSessionHandler },
+    components: {
+      readonly context: SecureContext;
+      /** Of the context; without it every handshake is a full one. */
+      readonly sessions?: SessionStore | undefined;
+      readonly handler: ControlSessionHandler;
+    },
     init: ControlSessionInit,
   ) {
     this.#init = init;
     this.#handler = components.handler;
-    void this.#connect(components.context);
+    void this.#connect(components);
   }
 
   /** Asks for a lease, as soon as the connection is there. */
@@ -88,13 +93,14 @@ export class ControlSession {
     this.#connection?.close();
   }
 
-  async #connect(context: SecureContext): Promise<void> {
+  async #connect({ context, sessions }: { context: SecureContext; sessions?: SessionStore | undefined }): Promise<void> {
     const { address, port, managerName, timeoutMs } = this.#init;
     try {
       const socket = await connectEndpoint({
         host: address,
         port,
         context,
+        sessions,
         alpn: CONTROL_ALPN,
         expect: { role: 'manager', serverName: managerName },
         timeoutMs,

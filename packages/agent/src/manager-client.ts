@@ -1,6 +1,7 @@
 import type { SecureContext } from 'node:tls';
+import type { SessionStore } from '@sekisho/channel';
 import { type Logger, printable } from '@sekisho/telemetry';
-import type { Message, RefusalCode } from '@sekisho/wire';
+import type { Message, RefusalCode, RelayAddress } from '@sekisho/wire';
 import type { Clock } from './clock.ts';
 import type { AgentMetrics } from './agent-metrics.ts';
 import { ControlSession, type ControlSessionHandler, type Hello } from './control-session.ts';
@@ -15,6 +16,7 @@ export interface ManagerClientComponents {
   readonly log: Logger;
   readonly metrics: Pick<AgentMetrics, 'managerFailures'>;
   readonly context: SecureContext;
+  readonly sessions?: SessionStore | undefined;
   /** What a hello says at this moment. */
   readonly hello: () => Hello;
   /** After every event: decisions may be others now. */
@@ -26,6 +28,8 @@ export interface ManagerClientInit {
   readonly managerPort: number;
   readonly budgetMs: number;
   readonly deadAfterMs: number;
+  /** Instead of those of a lease. */
+  readonly relays?: readonly RelayAddress[] | undefined;
 }
 
 /** The last no of a manager, for people. */
@@ -128,8 +132,9 @@ export class ManagerClient {
     const existing = this.#sessions.get(address);
     if (existing !== undefined) return existing;
     const { managerName, managerPort, budgetMs, deadAfterMs } = this.#init;
+    const { context, sessions } = this.#components;
     const session = new ControlSession(
-      { context: this.#components.context, handler: this.#handlerOf(address) },
+      { context, sessions, handler: this.#handlerOf(address) },
       { address, port: managerPort, managerName, timeoutMs: budgetMs, deadAfterMs },
     );
     this.#sessions.set(address, session);
@@ -141,7 +146,8 @@ export class ManagerClient {
     return {
       onLease: (offer, push) => {
         if (push) log.info({ event: 'lease_push', manager: address, relays: offer.relays.map(({ name }) => name), reason: printable(offer.reason) }, 'the manager moves us to another relay');
-        this.#event((steering, now) => steering.leased(now, address, offer));
+        const { relays = offer.relays } = this.#init;
+        this.#event((steering, now) => steering.leased(now, address, { ...offer, relays }));
       },
       onRefused: (code, text, retryAfterMs) => {
         this.lastRefusal = { code, manager: address, text: printable(text), atMs: Date.now() };

@@ -1,5 +1,5 @@
 import type { SecureContext } from 'node:tls';
-import { ChannelError, connectEndpoint, MuxConnection } from '@sekisho/channel';
+import { ChannelError, connectEndpoint, MuxConnection, type SessionStore } from '@sekisho/channel';
 import {
   DATA_ALPN,
   encodeFrame,
@@ -69,12 +69,20 @@ export class RelayLink {
   #sessions = 0;
   #waiting = new Set<(isOpen: boolean) => void>();
 
-  constructor(components: { readonly context: SecureContext; readonly handler: RelayLinkHandler }, init: RelayLinkInit) {
+  constructor(
+    components: {
+      readonly context: SecureContext;
+      /** Of the context; without it every handshake is a full one. */
+      readonly sessions?: SessionStore | undefined;
+      readonly handler: RelayLinkHandler;
+    },
+    init: RelayLinkInit,
+  ) {
     this.relay = init.relay;
     this.#init = init;
     this.#handler = components.handler;
     this.#ticket = init.ticket;
-    void this.#connect(components.context);
+    void this.#connect(components);
   }
 
   get state(): RelayLinkState {
@@ -150,13 +158,14 @@ export class RelayLink {
     this.#settle(false);
   }
 
-  async #connect(context: SecureContext): Promise<void> {
+  async #connect({ context, sessions }: { context: SecureContext; sessions?: SessionStore | undefined }): Promise<void> {
     const { relay, site, timeoutMs, deadAfterMs, windowBytes, maxSessions } = this.#init;
     try {
       const socket = await connectEndpoint({
         host: relay.host,
         port: relay.port,
         context,
+        sessions,
         alpn: DATA_ALPN,
         expect: { role: 'relay', site },
         timeoutMs,

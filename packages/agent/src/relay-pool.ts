@@ -1,4 +1,5 @@
 import type { SecureContext } from 'node:tls';
+import type { SessionStore } from '@sekisho/channel';
 import { type Logger, printable } from '@sekisho/telemetry';
 import type { Message, RelayAddress } from '@sekisho/wire';
 import type { AgentMetrics } from './agent-metrics.ts';
@@ -15,6 +16,7 @@ export interface RelayPoolComponents {
   readonly random: () => number;
   readonly log: Logger;
   readonly context: SecureContext;
+  readonly sessions?: SessionStore | undefined;
   readonly metrics: Pick<AgentMetrics, 'relayFailures'>;
   /** A relay of the lease cannot be used: another one is wanted, urgently when none is left. */
   readonly onTrouble: (isUrgent: boolean) => void;
@@ -177,9 +179,11 @@ export class RelayPool {
     clearTimeout(entry.retry);
     const { relay } = entry;
     const { relayTimeoutMs, deadAfterMs, windowBytes, maxSessions } = this.#init;
+    const { context, sessions } = this.#components;
     const link: RelayLink = new RelayLink(
       {
-        context: this.#components.context,
+        context,
+        sessions,
         handler: {
           onAdmitted: () => this.#onAdmitted(entry),
           onDraining: () => this.#onDraining(entry, link),

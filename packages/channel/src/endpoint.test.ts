@@ -225,7 +225,7 @@ describe('no answer', () => {
 
 test('whose certificate is not the operator’s is nobody, whatever stands in it', () => {
   const identity = { kind: 'server', site: 'tokyo-1', role: 'manager' } as const;
-  const proved = { verified: true, problem: undefined, identity, fingerprint: Buffer.alloc(32), certificate: Buffer.alloc(1), serial: '01', expiresAtMs: 0 };
+  const proved = { verified: true, problem: undefined, identity, fingerprint: Buffer.alloc(32), certificate: Buffer.alloc(1), serial: '01', notBeforeMs: 0, expiresAtMs: 0 };
   const expected = { role: 'manager', site: 'tokyo-1' } as const;
   expect(identityMismatch(proved, expected)).toBeUndefined();
   expect(identityMismatch({ ...proved, verified: false, problem: 'DEPTH_ZERO_SELF_SIGNED_CERT' }, expected)).toMatch(/not the operator's: DEPTH_ZERO/u);

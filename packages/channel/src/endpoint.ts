@@ -1,7 +1,8 @@
 import { isIP } from 'node:net';
 import { checkServerIdentity, connect, createSecureContext, type SecureContext, type TLSSocket } from 'node:tls';
 import { ChannelError } from './channel-error.ts';
-import { type Peer, peerOf } from './peer.ts';
+import { notePeer, type Peer, peerOf, timeProblem } from './peer.ts';
+import type { SessionStore, StoredSession } from './session-store.ts';
 
 /** What one end of a channel has: PEM text of the operator's CA, of its own certificate, and of that one's key. */
 export interface Credentials {
@@ -39,6 +40,8 @@ export interface ConnectInit {
   /** For TCP and TLS together. */
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
+  /** Where sessions to resume are found and put; of this context only. */
+  readonly sessions?: SessionStore | undefined;
 }
 
 /** How TLS says that a certificate of the operator's is not the one that is needed here. */
@@ -52,12 +55,14 @@ const WRONG_CERTIFICATE: ReadonlySet<string | undefined> = new Set(['ERR_TLS_CER
 export function connectEndpoint(init: ConnectInit): Promise<TLSSocket> {
   const { promise, resolve, reject } = Promise.withResolvers<TLSSocket>();
   const { expect } = init;
+  const stored = storedSession(init);
   let tcpConnected = false;
   const socket = connect({
     host: init.host,
     port: init.port,
     secureContext: init.context,
     ALPNProtocols: [init.alpn],
+    ...(stored === undefined ? {} : { session: stored.session }),
     // A name only where the certificate has one; an address is no SNI (RFC 6066 3).
     ...(expect.serverName !== undefined && isIP(expect.serverName) === 0 ? { servername: expect.serverName } : {}),
     checkServerIdentity: (_host, certificate) =>
@@ -65,6 +70,8 @@ export function connectEndpoint(init: ConnectInit): Promise<TLSSocket> {
   });
   const fail = (error: ChannelError): void => {
     cleanUp();
+    // Should it be the session that a server cannot bear, the next attempt does without.
+    if (stored !== undefined && tcpConnected && error.code !== 'ABORTED') init.sessions?.delete(init);
     socket.on('error', () => {}); // whatever it still says is about a connection nobody waits for
     socket.destroy();
     reject(error);
@@ -78,9 +85,15 @@ export function connectEndpoint(init: ConnectInit): Promise<TLSSocket> {
   const onClose = (): void =>
     fail(new ChannelError(tcpConnected ? 'TLS' : 'UNREACHABLE', 'closed before the handshake was done'));
   const onSecure = (): void => {
-    const problem = mismatch(socket, init);
+    // Resumed: who has the key of that session is who was checked when it began, and Node checks no names again.
+    const peer = socket.isSessionReused() ? stored?.peer : peerOf(socket);
+    if (peer === undefined) return fail(new ChannelError('IDENTITY', 'the server showed no certificate'));
+    const problem = mismatch(socket, peer, init);
     if (problem !== undefined) return fail(new ChannelError('IDENTITY', problem));
     cleanUp();
+    notePeer(socket, peer);
+    // Behind the handshake, and only after one in full.
+    socket.on('session', (session) => init.sessions?.set(init, { session, peer }));
     // Between here and the caller's own listener an error must not end the process; 'close' follows.
     socket.on('error', () => {});
     socket.setNoDelay(true);
@@ -105,11 +118,14 @@ function failure(error: NodeJS.ErrnoException, tcpConnected: boolean, expect: Ex
   return new ChannelError('IDENTITY', `the certificate is not ${wanted}: ${error.code}`);
 }
 
-function mismatch(socket: TLSSocket, { alpn, expect }: ConnectInit): string | undefined {
-  if (socket.alpnProtocol !== alpn) return `the server does not speak ${alpn}`;
-  const peer = peerOf(socket);
-  if (peer === undefined) return 'the server showed no certificate';
-  return identityMismatch(peer, expect);
+/** One of which its server's certificate would not be accepted any more is of no use either. */
+function storedSession(init: ConnectInit): StoredSession | undefined {
+  const stored = init.sessions?.get(init);
+  return stored === undefined || timeProblem(stored.peer, Date.now()) !== undefined ? undefined : stored;
+}
+
+function mismatch(socket: TLSSocket, peer: Peer, { alpn, expect }: ConnectInit): string | undefined {
+  return socket.alpnProtocol === alpn ? identityMismatch(peer, expect) : `the server does not speak ${alpn}`;
 }
 
 /** Says what is wrong with a verified peer, or undefined when it is the expected one. */

@@ -13,4 +13,6 @@ export { Listener, type ListenerHandler, type ListenerInit, type RejectReason } 
 export { MuxConnection, type MuxConnectionHandler, type MuxConnectionInit } from './mux-connection.ts';
 export { addressOf, identityOf, networkOf, type Peer, peerOf } from './peer.ts';
 export { resetSocket } from './reset-socket.ts';
+export { SessionKeys } from './session-keys.ts';
+export { SessionStore } from './session-store.ts';
 export { Splice, type SpliceEnd, type SpliceOwner } from './splice.ts';

@@ -1,6 +1,6 @@
-import { constants } from 'node:crypto';
+import { constants, createHash } from 'node:crypto';
 import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
-import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
+import { createServer as createTlsServer, type TLSSocket, type TlsOptions } from 'node:tls';
 import { type Credentials, TLS_SETTINGS } from './endpoint.ts';
 import { addressOf, networkOf, type Peer, peerOf } from './peer.ts';
 
@@ -10,6 +10,10 @@ export type RejectReason = (typeof REJECT_REASONS)[number];
 
 /** Connections that the kernel holds for us; what net.core.somaxconn allows less of, it cuts. */
 const BACKLOG = 1024;
+/** From a full handshake on, however often its session is resumed: resuming issues no new session. */
+const SESSION_LIFE_MS = 300_000;
+/** The longest that OpenSSL takes. */
+const CONTEXT_LENGTH = 32;
 
 export interface ListenerInit {
   readonly host: string;
@@ -29,6 +33,8 @@ export interface ListenerInit {
   readonly trustedAddresses?: readonly string[];
   /** Several processes bind the same port and the kernel spreads connections over them (SO_REUSEPORT). */
   readonly reusePort?: boolean;
+  /** Of SessionKeys: TLS sessions can be resumed at every process that has it. Without it, none are. */
+  readonly sessionKey?: Buffer | undefined;
 }
 
 export interface ListenerHandler {
@@ -68,8 +74,7 @@ export class Listener {
       rejectUnauthorized: false,
       ALPNProtocols: [init.alpn],
       handshakeTimeout: init.handshakeTimeoutMs,
-      // A resumed session proves no key and does not look at the certificate's expiry again.
-      secureOptions: constants.SSL_OP_NO_TICKET,
+      ...resumption(init),
     });
     this.#tls.on('secureConnection', (socket) => this.#onSecure(socket));
     this.#tls.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
@@ -90,6 +95,11 @@ export class Listener {
       resolve(this.#tcp.address() as AddressInfo);
     });
     return promise;
+  }
+
+  /** Sessions sealed with the key before are not resumed any more. Only for a listener that was made with a key. */
+  changeSessionKey(key: Buffer): void {
+    this.#tls.setTicketKeys(key);
   }
 
   /** Connections at this moment, handshakes included. */
@@ -157,6 +167,17 @@ export class Listener {
     this.#handshakes.delete(key);
     this.#handler.onReject(reason, address);
   }
+}
+
+function resumption({ sessionKey, alpn, credentials: { caPem, certPem } }: ListenerInit): TlsOptions {
+  if (sessionKey === undefined) return { secureOptions: constants.SSL_OP_NO_TICKET };
+  // Also with the same key, a session is of one protocol, one CA and one server.
+  const context = createHash('sha256').update(JSON.stringify([alpn, caPem, certPem])).digest('hex');
+  return {
+    ticketKeys: sessionKey,
+    sessionTimeout: SESSION_LIFE_MS / 1000,
+    sessionIdContext: context.slice(0, CONTEXT_LENGTH),
+  };
 }
 
 function keyOf(socket: Socket): string {

@@ -14,22 +14,42 @@ export interface Peer {
   readonly fingerprint: Buffer;
   readonly certificate: Buffer;
   readonly serial: string;
+  readonly notBeforeMs: number;
   readonly expiresAtMs: number;
 }
 
+/** Who was found at the other end of connections of ours, where Node does not show it: when the session was resumed. */
+const FOUND = new WeakMap<TLSSocket, Peer>();
+
+/** From now on this is what peerOf says of the connection. */
+export function notePeer(socket: TLSSocket, peer: Peer): void {
+  FOUND.set(socket, peer);
+}
+
 /** Reads the peer's certificate; undefined when it showed none. Call it once a connection and keep the answer. */
-export function peerOf(socket: TLSSocket): Peer | undefined {
+export function peerOf(socket: TLSSocket, nowMs = Date.now()): Peer | undefined {
+  const found = FOUND.get(socket);
+  if (found !== undefined) return found;
   const certificate = socket.getPeerX509Certificate();
   if (certificate === undefined) return undefined;
+  const time = { notBeforeMs: Date.parse(certificate.validFrom), expiresAtMs: Date.parse(certificate.validTo) };
+  // TLS looked at the time when the session began, which may be a while ago if it was resumed.
+  const problem = socket.authorized ? timeProblem(time, nowMs) : problemOf(socket.authorizationError);
   return {
-    verified: socket.authorized,
-    problem: socket.authorized ? undefined : problemOf(socket.authorizationError),
+    verified: problem === undefined,
+    problem,
     identity: identityOf(certificate),
     fingerprint: createHash('sha256').update(certificate.raw).digest(),
     certificate: certificate.raw,
     serial: certificate.serialNumber.toLowerCase(),
-    expiresAtMs: Date.parse(certificate.validTo),
+    ...time,
   };
+}
+
+/** Why a certificate does not count at this time, in OpenSSL's words; undefined when it does. */
+export function timeProblem(time: Pick<Peer, 'notBeforeMs' | 'expiresAtMs'>, nowMs: number): string | undefined {
+  if (nowMs < time.notBeforeMs) return 'CERT_NOT_YET_VALID';
+  return nowMs >= time.expiresAtMs ? 'CERT_HAS_EXPIRED' : undefined;
 }
 
 /** The address a socket came from, without the prefix that a dual-stack listener puts before an IPv4 address. */

@@ -1,4 +1,4 @@
-import { addressOf, ChannelError, type ChannelErrorCode, Listener, type Peer } from '@sekisho/channel';
+import { addressOf, ChannelError, type ChannelErrorCode, Listener, type Peer, SessionKeys } from '@sekisho/channel';
 import { type Logger, printable } from '@sekisho/telemetry';
 import { CONTROL_ALPN, type Message, Refusal } from '@sekisho/wire';
 import type { AddressInfo } from 'node:net';
@@ -27,6 +27,7 @@ export class Agents {
   readonly #listener: Listener;
   readonly #agents = new Set<AgentSession>();
   readonly #sweep: NodeJS.Timeout;
+  readonly #sessionKeys = new SessionKeys({ onChange: (key) => this.#listener.changeSessionKey(key) });
   #directAgents = 0;
   #directHellos = 0;
   #closing = false;
@@ -42,6 +43,7 @@ export class Agents {
         handshakeTimeoutMs: settings.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS,
         maxConnections: settings.maxAgents,
         maxPerAddress: settings.maxPerAddress,
+        sessionKey: this.#sessionKeys.current,
       },
       {
         onConnection: (socket, peer) => this.#onConnection(socket, peer),
@@ -81,6 +83,7 @@ export class Agents {
       if (agents.length > 0) await new Promise((resolve) => setTimeout(resolve, CLOSE_TICK_MS));
     }
     clearInterval(this.#sweep);
+    this.#sessionKeys.close();
     this.#listener.close();
   }
 

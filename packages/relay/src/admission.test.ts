@@ -27,6 +27,7 @@ function peerOf({ mac, fingerprint, credentials }: TestDevice, verified = true):
     fingerprint,
     certificate: certificate.raw,
     serial: certificate.serialNumber,
+    notBeforeMs: 0,
     expiresAtMs: 0,
   };
 }

@@ -46,6 +46,8 @@ export interface WorkerComponents {
   readonly log: Logger;
   /** A virus was found. */
   readonly onDetection?: (detection: Detection) => void;
+  /** Which all workers of a relay have; without it TLS sessions are not resumed. */
+  readonly sessionKey?: Buffer;
 }
 
 const LOOP_DELAY_RESOLUTION_MS = 10;
@@ -96,6 +98,7 @@ export class RelayWorker {
         maxConnections: shareOf(limits.maxDevices, settings.workers) + HANDSHAKE_ROOM,
         maxPerAddress: limits.maxPerAddress,
         reusePort: settings.workers > 1,
+        sessionKey: components.sessionKey,
       },
       {
         onConnection: (socket, peer) => this.#onConnection(socket, peer),
@@ -109,6 +112,10 @@ export class RelayWorker {
 
   get port(): number {
     return this.#port;
+  }
+
+  changeSessionKey(key: Buffer): void {
+    this.#listener.changeSessionKey(key);
   }
 
   /** What is now, and what has happened since the last call. */

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { type ChannelError, connectEndpoint, MuxConnection, secureContext } from '@sekisho/channel';
+import { type ChannelError, connectEndpoint, MuxConnection, secureContext, type SessionStore } from '@sekisho/channel';
 import {
   DATA_ALPN,
   encodeFrame,
@@ -23,7 +23,7 @@ export class TestAgent {
   readonly #answers: Answer[] = [];
   readonly #waiting: ((answer: Answer) => void)[] = [];
 
-  static async connect(device: TestDevice, port: number): Promise<TestAgent> {
+  static async connect(device: TestDevice, port: number, sessions?: SessionStore): Promise<TestAgent> {
     const socket = await connectEndpoint({
       host: '127.0.0.1',
       port,
@@ -31,6 +31,7 @@ export class TestAgent {
       alpn: DATA_ALPN,
       expect: { role: 'relay' },
       timeoutMs: 5000,
+      sessions,
     });
     return new TestAgent(socket);
   }

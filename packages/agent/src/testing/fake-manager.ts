@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { ControlConnection, type Credentials, Listener } from '@sekisho/channel';
 import { CONTROL_ALPN, type Message, type RefusalCode, REFUSALS, type RelayAddress } from '@sekisho/wire';
 
@@ -29,6 +30,8 @@ export class FakeManager {
   readonly byes: Message<'bye'>[] = [];
   pings = 0;
   connections = 0;
+  /** Of them, those with a TLS session from before. */
+  resumed = 0;
   port = 0;
   readonly #listener: Listener;
   readonly #open = new Set<ControlConnection<FromAgent>>();
@@ -45,10 +48,12 @@ export class FakeManager {
         handshakeTimeoutMs: 10_000,
         maxConnections: 100,
         maxPerAddress: 100,
+        sessionKey: randomBytes(48),
       },
       {
         onConnection: (socket) => {
           this.connections += 1;
+          if (socket.isSessionReused()) this.resumed += 1;
           const connection: ControlConnection<FromAgent> = new ControlConnection<FromAgent>(
             socket,
             { accepts: ['hello', 'ping', 'pong', 'bye', 'refuse'], maxPending: 1, maxBufferedBytes: 65_536 },

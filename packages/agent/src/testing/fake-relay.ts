@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import { type Credentials, Listener, MuxConnection } from '@sekisho/channel';
 import {
@@ -43,6 +44,8 @@ export class FakeRelay {
   readonly connects: Message<'connect'>[] = [];
   readonly byes: Message<'bye'>[] = [];
   connections = 0;
+  /** Of them, those with a TLS session from before. */
+  resumed = 0;
   /** Streams that the agent has reset. */
   resets = 0;
   readonly #listener: Listener;
@@ -63,10 +66,12 @@ export class FakeRelay {
         handshakeTimeoutMs: 10_000,
         maxConnections: 100,
         maxPerAddress: 100,
+        sessionKey: randomBytes(48),
       },
       {
         onConnection: (socket) => {
           this.connections += 1;
+          if (socket.isSessionReused()) this.resumed += 1;
           const mux: MuxConnection = new MuxConnection(
             socket,
             { role: 'server', windowBytes: 256 * 1024, maxStreams: 100, deadAfterMs: 10_000 },

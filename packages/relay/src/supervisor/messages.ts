@@ -4,7 +4,9 @@ import type { WorkerReport } from '../worker.ts';
 
 /** What a supervisor says to a worker. */
 export type ToWorker =
-  | { readonly type: 'start'; readonly settings: RelaySettings; readonly logLevel: string }
+  | { readonly type: 'start'; readonly settings: RelaySettings; readonly logLevel: string; readonly sessionKey: string }
+  /** In base64: under which TLS sessions are sealed from now on, so that every worker resumes those of the others. */
+  | { readonly type: 'sessionKey'; readonly key: string }
   | { readonly type: 'drain' };
 
 /** What a worker says to its supervisor. Both are one program, so messages are not checked again. */

@@ -1,8 +1,8 @@
 import { connect as connectTcp } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { connectEndpoint, ControlConnection, secureContext } from '@sekisho/channel';
+import { connectEndpoint, ControlConnection, secureContext, SessionStore } from '@sekisho/channel';
 import { createLogger, Metrics } from '@sekisho/telemetry';
-import { CONTROL_ALPN, type Message, type RelayReport } from '@sekisho/wire';
+import { CONTROL_ALPN, DATA_ALPN, type Message, type RelayReport } from '@sekisho/wire';
 import { afterEach, beforeAll, expect, test } from 'vitest';
 import { TestAgent } from '../../test/agent.ts';
 import { echo, startDestination, type TestDestination } from '../../test/destination.ts';
@@ -273,3 +273,38 @@ async function isAccepting(port: number): Promise<boolean> {
     socket.destroy();
   }
 }
+
+test('a TLS session that one worker began is resumed at whichever worker the device meets next', async () => {
+  const { relay } = await start();
+  const init = {
+    host: '127.0.0.1',
+    port: relay.status().port,
+    context: secureContext(device.credentials),
+    alpn: DATA_ALPN,
+    expect: { role: 'relay', site: 'tokyo-1' },
+    timeoutMs: 5000,
+    sessions: new SessionStore(),
+  } as const;
+  const first = await connectEndpoint(init);
+  cleanUps.push(() => first.destroy());
+  await expect.poll(() => init.sessions.size, PATIENCE).toBe(1);
+  // One in 2^16 that all of them meet the same worker.
+  for (let time = 0; time < 16; time += 1) {
+    const socket = await connectEndpoint(init);
+    cleanUps.push(() => socket.destroy());
+    expect(socket.isSessionReused()).toBe(true);
+  }
+});
+
+test('a resumed connection is of the device that began it: tickets of another one are refused', async () => {
+  const { relay } = await start({ workers: 1 });
+  const other = await site.device('02:00:5e:10:00:77');
+  const sessions = new SessionStore();
+  const agent = await TestAgent.connect(device, relay.status().port, sessions);
+  cleanUps.push(() => agent.close());
+  expect(await agent.show(site.ticket(device))).toBe('admit');
+  const again = await TestAgent.connect(other, relay.status().port, sessions);
+  cleanUps.push(() => again.close());
+  expect(again.mux.socket.isSessionReused()).toBe(true);
+  expect(await again.show(site.ticket(other))).toBe('TICKET_MISMATCH');
+});

@@ -1,4 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
+import { SessionKeys } from '@sekisho/channel';
 import type { Logger } from '@sekisho/telemetry';
 import type { Detection } from '../inspect/detection.ts';
 import { DEFAULT_DEADLINES, type RelaySettings } from '../settings.ts';
@@ -50,6 +51,7 @@ export class WorkerPool {
   readonly #check: NodeJS.Timeout;
   readonly #hungChecks: number;
   readonly #startChecks = Math.ceil(START_MS / CHECK_MS);
+  readonly #sessionKeys = new SessionKeys({ onChange: (key) => this.#sendAll({ type: 'sessionKey', key: key.toString('base64') }) });
   #port: number;
   #isStarted = false;
   #isStopping = false;
@@ -111,19 +113,24 @@ export class WorkerPool {
         return this.#ended(slot);
       }),
     );
-    clearInterval(this.#check);
+    this.#stopWatching();
   }
 
   /** Ends every worker at once; resolves when the processes are gone. */
   async stop(): Promise<void> {
     this.#isStopping = true;
-    clearInterval(this.#check);
+    this.#stopWatching();
     await Promise.all(
       this.#slots.map((slot) => {
         slot.child?.kill('SIGKILL');
         return this.#ended(slot);
       }),
     );
+  }
+
+  #stopWatching(): void {
+    clearInterval(this.#check);
+    this.#sessionKeys.close();
   }
 
   #startSlot(slot: Slot): Promise<number> {
@@ -146,8 +153,13 @@ export class WorkerPool {
       this.#onExit(slot, signal ?? code);
     });
     const listen = { ...this.#settings.listen, port: this.#port };
-    send(slot, { type: 'start', settings: { ...this.#settings, listen }, logLevel: this.#log.level });
+    const sessionKey = this.#sessionKeys.current.toString('base64');
+    send(slot, { type: 'start', settings: { ...this.#settings, listen }, logLevel: this.#log.level, sessionKey });
     return promise;
+  }
+
+  #sendAll(message: ToWorker): void {
+    for (const slot of this.#slots) send(slot, message);
   }
 
   #onReport(slot: Slot, report: WorkerReport): void {

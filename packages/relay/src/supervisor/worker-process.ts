@@ -11,7 +11,7 @@ export async function runRelayWorker(): Promise<void> {
   // A terminal and systemd signal the whole group; it is the supervisor that decides what a signal means.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
   process.on('disconnect', () => process.exit());
-  const { settings, logLevel } = await startMessage();
+  const { settings, logLevel, sessionKey } = await startMessage();
   const log = createLogger({
     role: 'relay',
     site: settings.site,
@@ -20,14 +20,18 @@ export async function runRelayWorker(): Promise<void> {
   });
   let worker: RelayWorker;
   try {
-    worker = await RelayWorker.start({ log, onDetection: (detection) => say({ type: 'detection', detection }) }, settings);
+    worker = await RelayWorker.start(
+      { log, onDetection: (detection) => say({ type: 'detection', detection }), sessionKey: Buffer.from(sessionKey, 'base64') },
+      settings,
+    );
   } catch (error) {
     say({ type: 'failed', error: startError(error) });
     return process.disconnect?.();
   }
+  const drain = drainMessage((key) => worker.changeSessionKey(key));
   say({ type: 'ready', port: worker.port });
   const reports = setInterval(() => say({ type: 'report', report: worker.report() }), reportMs(settings));
-  await drainMessage();
+  await drain;
   await worker.drain();
   clearInterval(reports);
   say({ type: 'report', report: worker.report() });
@@ -44,19 +48,22 @@ function say(message: FromWorker): void {
   if (process.connected) process.send?.(message);
 }
 
-async function startMessage(): Promise<Extract<ToWorker, { type: 'start' }>> {
-  for (;;) {
-    const message = await nextMessage();
-    if (message.type === 'start') return message;
-  }
+function startMessage(): Promise<Extract<ToWorker, { type: 'start' }>> {
+  return new Promise((resolve) =>
+    process.once('message', (message: ToWorker) => {
+      if (message.type === 'start') resolve(message);
+    }),
+  );
 }
 
-async function drainMessage(): Promise<void> {
-  while ((await nextMessage()).type !== 'drain');
-}
-
-function nextMessage(): Promise<ToWorker> {
-  return new Promise((resolve) => process.once('message', (message: ToWorker) => resolve(message)));
+/** Resolves with the order to drain. One listener for all messages: two may come at once. */
+function drainMessage(onSessionKey: (key: Buffer) => void): Promise<void> {
+  return new Promise((resolve) =>
+    process.on('message', (message: ToWorker) => {
+      if (message.type === 'sessionKey') onSessionKey(Buffer.from(message.key, 'base64'));
+      if (message.type === 'drain') resolve();
+    }),
+  );
 }
 
 function startError(error: unknown): StartError {
