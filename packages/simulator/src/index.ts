@@ -1,1 +1,10 @@
-export {};
+export { loadReport } from './load/load-report.ts';
+export { LoadProblem } from './load/load-problem.ts';
+export { processExists } from './load/machine/process-watch.ts';
+export { meanBytes, type Mix, type MixName, MIXES } from './load/mix.ts';
+export type { Way } from './load/messages.ts';
+export { type LoadSettings, type Progress, runLoad } from './load/run-load.ts';
+export type { ServerInit } from './load/servers.ts';
+export type { Target } from './load/session.ts';
+export type { Traffic } from './load/traffic.ts';
+export { runLoadWorker } from './load/worker.ts';
