@@ -54,32 +54,43 @@ export async function startHaproxy(destinations: Destinations): Promise<Lane> {
   };
 }
 
+/** In `haproxy_mtls` the first HAProxy shows a certificate, as our agent does. */
+type ChainName = 'haproxy_tls' | 'haproxy_mtls';
+
+/** A chain, and where its second half listens for TLS with a PROXY header before it. */
+export interface HaproxyChain extends Lane {
+  readonly name: ChainName;
+  readonly tlsPort: number;
+}
+
 /**
  * Two HAProxies in a chain: plain TCP in; a TLS connection for each session, resumed as HAProxy does by default, with
- * the client's address in PROXY v2 and both sides' certificates verified; plain TCP out. The first is the agent's half,
- * the second the relay's.
+ * the client's address in PROXY v2; plain TCP out. The first is the agent's half, the second the relay's. A certificate
+ * of the first costs the second about as much again, in resumed sessions, too: hence there are two such chains.
  * @throws Unavailable
  */
-export async function startHaproxyChain(destinations: Destinations, tls: SharedTls): Promise<Lane> {
+export async function startHaproxyChain(name: ChainName, destinations: Destinations, tls: SharedTls): Promise<HaproxyChain> {
   const directory = await makeTempDir('haproxy');
-  const file = (name: string): string => join(directory.path, name);
+  const file = (base: string): string => join(directory.path, base);
   await Promise.all([writeFile(file('ca.pem'), tls.ca), writeFile(file('server.pem'), tls.server), writeFile(file('client.pem'), tls.client)]);
   const inner = { smtp: await freePort(), bulk: await freePort() };
   const ports = { smtp: await freePort(), bulk: await freePort() };
-  const accept = `ssl crt ${file('server.pem')} ca-file ${file('ca.pem')} verify required ssl-min-ver TLSv1.3 ciphersuites ${tls.cipherSuite} accept-proxy`;
-  const dial = `ssl crt ${file('client.pem')} ca-file ${file('ca.pem')} verify required ssl-min-ver TLSv1.3 ciphersuites ${tls.cipherSuite} send-proxy-v2`;
-  const ways = (['smtp', 'bulk'] as const).map((name) => ({
-    back: listen(name, { bind: `${inner[name]} ${accept}`, server: `${destinations[name]}` }),
-    front: listen(name, { bind: `${ports[name]}`, server: `${inner[name]} ${dial}` }),
-  }));
-  const back = await start(file('back.cfg'), COMMON + ways.map((way) => way.back).join(''), inner.bulk);
-  const front = await start(file('front.cfg'), COMMON + ways.map((way) => way.front).join(''), ports.bulk);
+  const verify = `ca-file ${file('ca.pem')} verify required`;
+  const settings = `ssl-min-ver TLSv1.3 ciphersuites ${tls.cipherSuite}`;
+  const accept = `ssl crt ${file('server.pem')} ${name === 'haproxy_mtls' ? verify : ''} ${settings} accept-proxy`;
+  const dial = `ssl ${name === 'haproxy_mtls' ? `crt ${file('client.pem')}` : ''} ${verify} ${settings} send-proxy-v2`;
+  const back = (['smtp', 'bulk'] as const).map((way) => listen(way, { bind: `${inner[way]} ${accept}`, server: `${destinations[way]}` }));
+  const front = (['smtp', 'bulk'] as const).map((way) => listen(way, { bind: `${ports[way]}`, server: `${inner[way]} ${dial}` }));
+  const second = await start(file('back.cfg'), COMMON + back.join(''), inner.bulk);
+  const first = await start(file('front.cfg'), COMMON + front.join(''), ports.bulk);
   return {
-    name: 'haproxy_tls',
-    ports,
-    halves: { relay: back.pid, agent: front.pid },
+    name,
+    // A certificate is nothing to bulk.
+    ports: name === 'haproxy_mtls' ? { smtp: ports.smtp } : ports,
+    tlsPort: inner.smtp,
+    halves: { relay: second.pid, agent: first.pid },
     stop: async () => {
-      await Promise.all([front.stop(), back.stop()]);
+      await Promise.all([first.stop(), second.stop()]);
       await directory.remove();
     },
   };

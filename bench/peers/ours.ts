@@ -4,6 +4,8 @@ import { Operator } from '@sekisho/auth';
 import { connectEndpoint, secureContext } from '@sekisho/channel';
 import { DATA_ALPN } from '@sekisho/wire';
 import { Mesh, type MeshSite } from '../../test/kit/mesh.ts';
+import type { TestProcess } from '../../test/kit/process.ts';
+import { Inspected, INSPECTOR_OPTION } from '../memory.ts';
 import type { Destinations, Lane, SharedTls } from './lane.ts';
 
 /** Above what any figure opens at once: no cap is what is measured here. */
@@ -19,16 +21,21 @@ export class Ours implements Lane {
   readonly ports: Lane['ports'];
   readonly halves: { readonly relay: number; readonly agent: number };
   readonly tls: SharedTls;
+  readonly #inspected: readonly Inspected[];
 
-  private constructor(components: { mesh: Mesh; site: MeshSite }, init: { ports: Lane['ports']; agent: number; tls: SharedTls }) {
+  private constructor(components: { mesh: Mesh; site: MeshSite }, init: { ports: Lane['ports']; agent: TestProcess; tls: SharedTls }) {
     this.mesh = components.mesh;
     this.site = components.site;
     this.ports = init.ports;
-    this.halves = { relay: this.site.process(SERVER.name, 'relay').pid, agent: init.agent };
+    const relay = this.site.process(SERVER.name, 'relay');
+    this.halves = { relay: relay.pid, agent: init.agent.pid };
+    this.#inspected = [relay, init.agent].map((child) => new Inspected({ rootPid: child.pid, stderr: () => child.stderr }));
     this.tls = init.tls;
   }
 
   static async start(destinations: Destinations): Promise<Ours> {
+    // For what is started from here on; it costs nothing until the signal comes.
+    process.env['NODE_OPTIONS'] = `${process.env['NODE_OPTIONS'] ?? ''} ${INSPECTOR_OPTION}`;
     const mesh = await Mesh.create();
     const site = await mesh.addSite({
       name: 'bench',
@@ -51,7 +58,13 @@ export class Ours implements Lane {
     });
     await agent.waitForEvents('lease', 1);
     const [smtp = 0, bulk = 0] = agent.ports;
-    return new Ours({ mesh, site }, { ports: { smtp, bulk }, agent: agent.process.pid, tls: await sharedTls(mesh, site) });
+    const tls = await sharedTls(mesh, site);
+    return new Ours({ mesh, site }, { ports: { smtp, bulk }, agent: agent.process, tls });
+  }
+
+  /** Relay and agent: what is resident then is what they need. */
+  async collectGarbage(): Promise<void> {
+    for (const inspected of this.#inspected) await inspected.collectGarbage();
   }
 
   async stop(): Promise<void> {
