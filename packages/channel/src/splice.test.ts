@@ -237,6 +237,34 @@ describe('bytes', () => {
   }, 40_000);
 });
 
+describe('large chunks of one turn', () => {
+  const large = [randomBytes(16_384), randomBytes(16_384), randomBytes(10)];
+
+  test('wait for its end, and the small one behind them too', async () => {
+    const { socket, received } = await scene({ early: large });
+    expect(socket.bytesWritten).toBe(0);
+    await until(() => Buffer.concat(received).length === 32_778);
+    expect(Buffer.concat(received).equals(Buffer.concat(large))).toBe(true);
+  });
+
+  test('are not written when the session is broken off in the same turn', async () => {
+    const { splice, server, received } = await scene({ early: large });
+    const closed = new Promise((resolve) => void server.on('error', () => {}).on('close', resolve));
+    splice.abort();
+    await closed;
+    expect(received).toEqual([]);
+  });
+
+  test('come before the end that was said in the same turn', async () => {
+    const { far, server, received } = await scene();
+    const ended = once(server, 'end');
+    void far.send(Buffer.concat(large));
+    far.stream.end();
+    await ended;
+    expect(Buffer.concat(received).equals(Buffer.concat(large))).toBe(true);
+  });
+});
+
 describe('back-pressure', () => {
   test('a server that does not read is held within the window, and then gets everything and its end, in order', async () => {
     const { far, server, received, counts, ends } = await scene({ paused: true });

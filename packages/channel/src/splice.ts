@@ -23,6 +23,24 @@ type SplicedSocket = Socket & { [SPLICE]?: Splice };
 const NOTHING = Buffer.alloc(0);
 
 /**
+ * A read of the connection brings up to four TLS records of 16 KiB. Written one by one, each costs a system call and wakes
+ * the reader; from this size on they wait for the end of the turn (docs/performance.md has what it gave). Smaller ones
+ * are commands and replies, which nothing would join in the same turn.
+ */
+const GATHER_FROM_BYTES = 4 * 1024;
+let gathering: Splice[] = [];
+
+function gather(splice: Splice): void {
+  if (gathering.push(splice) === 1) setImmediate(writeAllGathered);
+}
+
+function writeAllGathered(): void {
+  const splices = gathering;
+  gathering = [];
+  for (const splice of splices) splice.writeGathered();
+}
+
+/**
  * The bytes of one session, between its stream and a socket: the destination's at a relay, the client's at an agent.
  *
  * - Back-pressure to the socket: what the kernel does not take at once is held here, within the stream's window, and the
@@ -37,6 +55,8 @@ export class Splice implements MuxStreamHandler {
   readonly #owner: SpliceOwner;
   /** The kernel took less than it was given: everything waits for the socket's drain. */
   #isBlocked = false;
+  /** Large chunks of this turn wait for its end, to be written together. */
+  #isGathering = false;
   #held: HeldBytes | undefined;
   /** Received, and not yet given back to the stream's window. */
   #uncreditedBytes = 0;
@@ -83,19 +103,27 @@ export class Splice implements MuxStreamHandler {
     const { length } = chunk;
     this.#uncreditedBytes += length;
     this.#owner.onBytesToSocket(length);
-    if (this.#isBlocked) {
-      this.#held ??= new HeldBytes();
-      this.#held.push(chunk);
-      return;
-    }
+    if (this.#isBlocked || this.#isGathering) return this.#hold(chunk);
     if (this.#isDiscarding) return this.#credit();
-    this.#afterWrite(this.#socket.write(chunk));
+    if (length < GATHER_FROM_BYTES) return this.#afterWrite(this.#socket.write(chunk));
+    this.#isGathering = true;
+    this.#hold(chunk);
+    gather(this);
+  }
+
+  /** What was gathered in this turn goes out in one write. */
+  writeGathered(): void {
+    this.#isGathering = false;
+    const held = this.#held;
+    if (this.#isOver || this.#isDiscarding || held === undefined) return;
+    this.#writeHeld(held.take());
+    if (this.#streamEnded && !this.#isBlocked) this.#socket.end();
   }
 
   onEnd(): void {
     this.#streamEnded = true;
     this.#owner.onHalfClosed();
-    if (!this.#isBlocked && !this.#isDiscarding) this.#socket.end();
+    if (!this.#isBlocked && !this.#isGathering && !this.#isDiscarding) this.#socket.end();
     this.#checkEnd();
   }
 
@@ -107,6 +135,11 @@ export class Splice implements MuxStreamHandler {
   onDrain(): void {
     if (this.#socketEnded) this.#endStream();
     else this.#socket.resume();
+  }
+
+  #hold(chunk: Buffer): void {
+    this.#held ??= new HeldBytes();
+    this.#held.push(chunk);
   }
 
   /** @param belowMark what socket.write() said: false means that 'drain' will follow */
