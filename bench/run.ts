@@ -5,13 +5,14 @@ import { type BenchArguments, parseArguments, USAGE } from './arguments.ts';
 import type { Figure } from './figure.ts';
 import type { Bench, FigureGroup } from './figures/bench.ts';
 import { bulk } from './figures/bulk.ts';
+import { devices } from './figures/devices.ts';
 import { firstByte } from './figures/first-byte.ts';
 import { idleSessions } from './figures/idle-sessions.ts';
 import { sessions } from './figures/sessions.ts';
 import { type RunFacts, toJson, toMarkdown, toText } from './report.ts';
 import { Stage } from './stage.ts';
 
-const GROUPS: readonly FigureGroup[] = [sessions, bulk, firstByte, idleSessions];
+const GROUPS: readonly FigureGroup[] = [idleSessions, devices, sessions, bulk, firstByte];
 
 process.exitCode = await main(process.argv.slice(2));
 

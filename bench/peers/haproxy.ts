@@ -61,6 +61,7 @@ type ChainName = 'haproxy_tls' | 'haproxy_mtls';
 export interface HaproxyChain extends Lane {
   readonly name: ChainName;
   readonly tlsPort: number;
+  readonly halves: { readonly relay: number; readonly agent: number };
 }
 
 /**

@@ -67,6 +67,11 @@ export class Ours implements Lane {
     for (const inspected of this.#inspected) await inspected.collectGarbage();
   }
 
+  /** A file of the site's keys. */
+  keyFile(name: string): string {
+    return keyFile(this.site, name);
+  }
+
   async stop(): Promise<void> {
     await this.mesh.stop();
   }
@@ -86,6 +91,9 @@ async function sharedTls(mesh: Mesh, site: MeshSite): Promise<SharedTls> {
   });
   const cipherSuite = socket.getCipher().standardName;
   socket.destroy();
-  const keyFile = (name: string): string => readFileSync(join(dirname(site.file), 'keys', name), 'utf8');
-  return { ca: operator.caCertPem, server: keyFile('relay.cert.pem') + keyFile('relay.key.pem'), client: certPem + keyPem, cipherSuite };
+  return { ca: operator.caCertPem, server: keyFile(site, 'relay.cert.pem') + keyFile(site, 'relay.key.pem'), client: certPem + keyPem, cipherSuite };
+}
+
+function keyFile(site: MeshSite, name: string): string {
+  return readFileSync(join(dirname(site.file), 'keys', name), 'utf8');
 }
