@@ -3,6 +3,7 @@ import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, statSync, wri
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { readPageAssets } from '../packages/simulator/src/report/page/assets.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, 'dist');
@@ -18,6 +19,8 @@ await build({
   target: 'node24',
   format: 'esm',
   legalComments: 'eof',
+  // The bundle has no files beside it to read these from.
+  define: { SEKISHO_PAGE_ASSETS: JSON.stringify(readPageAssets()) },
   banner: {
     // Some dependencies are CommonJS and call require().
     js: "#!/usr/bin/env node\nimport { createRequire as sekishoRequire } from 'node:module';\nconst require = sekishoRequire(import.meta.url);",

@@ -8,3 +8,7 @@ export type { ServerInit } from './load/servers.ts';
 export type { Target } from './load/session.ts';
 export type { Traffic } from './load/traffic.ts';
 export { runLoadWorker } from './load/worker.ts';
+export { renderPage } from './report/page.ts';
+export type { Column, Fact, Plot, Report, Section, Series, Table } from './report/report.ts';
+export { renderSvg } from './report/svg.ts';
+export { renderText } from './report/text.ts';
