@@ -1,8 +1,8 @@
-import { randomBytes } from 'node:crypto';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { addressOf } from '@sekisho/channel';
-import { type MailProtocol, PROTOCOL_OF_PORT, type RefusalCode, SESSION_ID_BYTES } from '@sekisho/wire';
+import { type MailProtocol, PROTOCOL_OF_PORT, type RefusalCode } from '@sekisho/wire';
 import { refuseClient } from './client-socket.ts';
+import { newSessionId } from './session-ids.ts';
 import type { AgentLimits, Forward } from './settings.ts';
 
 /** A client that may have a session. */
@@ -88,7 +88,7 @@ export class Listeners {
   #accept(client: Socket, destination: Forward['destination'], protocol: MailProtocol): void {
     const address = addressOf(client);
     const count = this.#perClient.get(address) ?? 0;
-    const id = randomBytes(SESSION_ID_BYTES);
+    const id = newSessionId();
     const isFull = this.#clients >= this.#limits.maxSessions;
     if (isFull || count >= this.#limits.maxPerClient) {
       const code = isFull ? 'FULL' : 'ADDRESS_FULL';

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import type { SecureContext } from 'node:tls';
 import { secureContext } from '@sekisho/channel';
 import { printable } from '@sekisho/telemetry';
@@ -13,7 +12,6 @@ import {
   REFUSALS,
   type RefusalCode,
   type RelayAddress,
-  SESSION_ID_BYTES,
 } from '@sekisho/wire';
 import { endpointText } from './client-socket.ts';
 import { ControlSession, type ControlSessionHandler } from './control-session.ts';
@@ -21,6 +19,7 @@ import type { LeaseOffer } from './lease-state.ts';
 import { RelayLeg } from './relay-leg.ts';
 import { RelayLink } from './relay-link.ts';
 import { ManagerResolver } from './resolver.ts';
+import { newSessionId } from './session-ids.ts';
 import { type AgentSettings, type AgentTimings, DEFAULT_LIMITS, DEFAULT_TIMINGS, SOFTWARE } from './settings.ts';
 
 /** One line of a trace: what was tried, how it went, how long it took. */
@@ -184,7 +183,7 @@ class Tracer {
   }
 
   #reach(link: RelayLink, { host, port, protocol }: Destination): Promise<Outcome<Reached>> {
-    const id = randomBytes(SESSION_ID_BYTES);
+    const id = newSessionId();
     const session = `session ${id.toString('hex')}`;
     const { promise, resolve } = Promise.withResolvers<Outcome<Reached>>();
     const fail = (problem: string): void => resolve({ value: undefined, detail: `${endpointText(host, port)}: ${problem}; ${session}` });

@@ -1,6 +1,7 @@
 import { type DestinationStream, pino } from 'pino';
 import pretty from 'pino-pretty';
 import { censor } from './censor.ts';
+import { LineBatch } from './line-batch.ts';
 
 /** Without children: pino does not show us what they are given, so a secret in it could not be taken out. */
 export type Logger = Pick<pino.Logger, 'level' | 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal'>;
@@ -45,8 +46,12 @@ function censorLine(line: Record<string, unknown>): Record<string, unknown> {
 }
 
 function standardOutput(): DestinationStream {
-  // Synchronous: the last line before a crash is the one that is needed.
-  if (!process.stdout.isTTY) return pino.destination({ dest: 1, sync: true });
+  if (!process.stdout.isTTY) {
+    const batch = new LineBatch(pino.destination({ dest: 1, sync: true }));
+    // The last line before a crash is the one that is needed.
+    process.on('exit', () => batch.flush());
+    return batch;
+  }
   const colorize = process.env['NO_COLOR'] === undefined;
   return pretty({ colorize, ignore: 'pid,hostname,role,site,name', messageFormat: '{role} {msg}', singleLine: true, sync: true });
 }

@@ -27,7 +27,9 @@ export function addAgentCommand(program: Command): void {
         throw new CommandError('There is nothing to carry: give --forward LISTEN=DESTINATION, or forward: in agent.yaml.', EXIT.usage);
       const { startAgent } = await import('@sekisho/agent');
       const { runRole } = await import('../roles/run.ts');
+      const { countBuffersAsHeap } = await import('../roles/heap.ts');
       const { agentSettings } = await import('../roles/settings.ts');
+      countBuffersAsHeap();
       await runRole({
         role: 'agent',
         name: config.label,

@@ -36,7 +36,9 @@ export function addRunCommand(program: Command, role: Role, name: string = role)
 /** The process that a relay's supervisor starts for each core; not for people. */
 export function addRelayWorkerCommand(program: Command): void {
   program.command('relay-worker', { hidden: true }).action(async () => {
+    const { countBuffersAsHeap } = await import('../roles/heap.ts');
     const { runRelayWorker } = await import('@sekisho/relay');
+    countBuffersAsHeap();
     await runRelayWorker();
   });
 }
