@@ -6,6 +6,7 @@ import { type PageAssets, pageAssets } from './page/assets.ts';
 import { DARK_SERIES, DASHES, LIGHT_SERIES, MAX_LEGEND_ENTRIES, MAX_THICK_SERIES } from './palette.ts';
 import { describePlot, figuresTable } from './plot-figures.ts';
 import { paragraphs } from './prose.ts';
+import { plotRange } from './range.ts';
 import type { Plot, Report, Section, Table } from './report.ts';
 import { renderSvg } from './svg.ts';
 import { MAX_MARK_ROWS } from './svg-marks.ts';
@@ -119,9 +120,11 @@ function sectionLines(section: Section, plots: readonly Plot[]): string[] {
 }
 
 function figureLines(plot: Plot, index: number): string[] {
+  const caption = `<figcaption><strong>${markup(plot.title)}</strong><span>${markup(plot.yLabel)}</span></figcaption>`;
+  if (plotRange(plot) === undefined) return ['<figure>', caption, '<p class="empty">no values</p>', '</figure>'];
   return [
-    '<figure>',
-    `<figcaption><strong>${markup(plot.title)}</strong><span>${markup(plot.yLabel)}</span></figcaption>`,
+    '<figure class="drawn">',
+    caption,
     `<div class="live" data-plot="${index}" role="group" tabindex="0" aria-label="${markup(describePlot(plot))}"></div>`,
     `<div class="still">${renderSvg(plot)}</div>`,
     '<details>',

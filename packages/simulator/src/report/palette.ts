@@ -1,7 +1,10 @@
-/** Told apart also by those who see fewer colours; more series than these repeat them, in dashes. */
-export const LIGHT_SERIES = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#6a3d9a', '#4d4d4d'] as const;
-/** The same hues in the same order, on a dark ground. */
-export const DARK_SERIES = ['#3d9ee0', '#f0803c', '#2cc79a', '#e79cc6', '#f5c04a', '#9ad8ff', '#a98be8', '#c4c9cf'] as const;
+/**
+ * Told apart also by those who see fewer colours: any two are 9 or more apart (OKLab, times 100) as seen with protanopia,
+ * deuteranopia and tritanopia (Machado 2009). More series than these repeat them, in dashes.
+ */
+export const LIGHT_SERIES = ['#0069b8', '#dc8a0c', '#0b4f1f', '#a83279', '#7a6800', '#23a8e8', '#4b2380', '#8a8d93'] as const;
+/** Hues like these in the same order, on a dark ground. */
+export const DARK_SERIES = ['#2386ae', '#c65d08', '#93f09b', '#f091b8', '#b2a814', '#1fc8fa', '#9583ec', '#f3f0f4'] as const;
 
 /** Of the first, second and third round through the colours; later ones stay with the last. In pixels. */
 export const DASHES = [[], [6, 3], [2, 3]] as const;

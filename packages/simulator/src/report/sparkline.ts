@@ -1,5 +1,6 @@
 import { printable } from '@sekisho/telemetry';
 import { formatValue, formatX } from './format.ts';
+import { seriesFigures } from './plot-figures.ts';
 import { width, wrap } from './prose.ts';
 import type { Plot, Series } from './report.ts';
 import { plotRange, type Range } from './range.ts';
@@ -17,7 +18,7 @@ export function sparklines(plot: Plot, columns: number): string[] {
   const labelColumns = Math.min(MAX_LABEL_COLUMNS, Math.max(0, ...shown.map(({ label }) => width(printable(label)))));
   const title = [plot.title, plot.yLabel].filter((part) => part !== '').join(', ');
   if (range === undefined) return [...wrap(title, columns), '  no values'];
-  const rows = shown.map((series) => seriesLine(series, range, labelColumns));
+  const rows = aligned(shown.map((series) => seriesCells(series, range, labelColumns)));
   const more = plot.series.length - shown.length;
   return [
     ...wrap(title, columns),
@@ -27,11 +28,22 @@ export function sparklines(plot: Plot, columns: number): string[] {
   ];
 }
 
-function seriesLine(series: Series, range: Range, labelColumns: number): string {
+interface Cells {
+  readonly head: string;
+  readonly lowest: string;
+  readonly highest: string;
+}
+
+function seriesCells(series: Series, range: Range, labelColumns: number): Cells {
   const label = shortened(printable(series.label), labelColumns);
-  const values = series.values.filter((value) => value !== null);
-  const figures = values.length === 0 ? 'no values' : `min ${formatValue(lowest(values))}  max ${formatValue(highest(values))}`;
-  return `  ${label}${' '.repeat(labelColumns - width(label))}  ${spark(series.values, range)}  ${figures}`;
+  const head = `  ${label}${' '.repeat(labelColumns - width(label))}  ${spark(series.values, range)}`;
+  const figures = seriesFigures(series);
+  return { head, lowest: figures ? formatValue(figures.lowest) : '–', highest: figures ? formatValue(figures.highest) : '–' };
+}
+
+function aligned(cells: readonly Cells[]): string[] {
+  const columns = Math.max(...cells.flatMap(({ lowest, highest }) => [lowest.length, highest.length]));
+  return cells.map(({ head, lowest, highest }) => `${head}  min ${lowest.padStart(columns)}  max ${highest.padStart(columns)}`);
 }
 
 /** Of the values that fall together the highest is shown: what a report is read for are its peaks. */
@@ -41,7 +53,9 @@ function spark(values: readonly (number | null)[], range: Range): string {
     const to = Math.max(from + 1, Math.floor(((column + 1) * values.length) / SPARK_COLUMNS));
     const present = values.slice(from, to).filter((value) => value !== null);
     if (present.length === 0) return ' ';
-    const share = (highest(present) - range.low) / (range.high - range.low);
+    // Not Math.max(...present): there may be more than a call has room for.
+    const highest = present.reduce((high, value) => Math.max(high, value), -Infinity);
+    const share = (highest - range.low) / (range.high - range.low);
     return BARS[Math.min(BARS.length - 1, Math.floor(share * BARS.length))] ?? ' ';
   }).join('');
 }
@@ -55,13 +69,4 @@ function axisLines(plot: Plot, columns: number): string[] {
 function shortened(text: string, columns: number): string {
   const characters = Array.from(text);
   return characters.length <= columns ? text : `${characters.slice(0, columns - 1).join('')}…`;
-}
-
-// Not Math.max(...values): there may be more values than a call has room for.
-function lowest(values: readonly number[]): number {
-  return values.reduce((low, value) => Math.min(low, value), Infinity);
-}
-
-function highest(values: readonly number[]): number {
-  return values.reduce((high, value) => Math.max(high, value), -Infinity);
 }

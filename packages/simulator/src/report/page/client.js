@@ -3,6 +3,7 @@
 
 const SECONDS_STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800];
 const MARK_ROW_PX = 16;
+const MARK_FONT = '12px system-ui, sans-serif';
 const PLOT_HEIGHT_PX = 260;
 
 function colour(name) {
@@ -99,43 +100,68 @@ class Legend {
   }
 }
 
-function markRows(plot, context, u, ratio) {
-  const right = u.bbox.left + u.bbox.width;
+/** Labels of marks from the top row down, as svg-marks.ts has them; `marks` have their place `at` and their `width` in pixels. */
+function placeMarks(marks, right, maxRows) {
   const ends = [];
-  return (plot.marks ?? [])
-    .filter(({ x }) => x >= u.scales.x.min && x <= u.scales.x.max)
-    .map(({ x, label }) => {
-      const at = Math.round(u.valToPos(x, 'x', true));
-      const width = context.measureText(label).width;
-      const end = at + 4 * ratio + width > right;
-      const from = end ? at - width - 4 * ratio : at;
-      const free = ends.findIndex((edge) => edge < from);
-      const row = free >= 0 ? free : ends.length;
-      if (row >= PLOT_STYLE.maxMarkRows) return { at, row: 0, label: '', end };
-      ends[row] = from + width + 12 * ratio;
-      return { at, row, label, end };
-    });
+  const placed = marks.map(({ at, label, width }) => {
+    const end = at + 4 + width > right;
+    const from = end ? at - width - 4 : at;
+    const free = ends.findIndex((edge) => edge < from);
+    const row = free >= 0 ? free : ends.length;
+    if (row >= maxRows) return { at, row: 0, label: '', end };
+    ends[row] = from + width + 12;
+    return { at, row, label, end };
+  });
+  return { placed, rows: ends.length };
 }
 
-function drawMarks(u, plot) {
+function marksAt(plot, context, low, high, toPixels) {
+  context.font = MARK_FONT;
+  return [...(plot.marks ?? [])]
+    .sort((one, other) => one.x - other.x)
+    .filter(({ x }) => x >= low && x <= high)
+    .map(({ x, label }) => ({ at: toPixels(x), label, width: context.measureText(label).width }));
+}
+
+/** Rows that the labels will take in a plot of this width: needed before there is a plot. */
+function markRows(plot, width) {
+  const context = document.createElement('canvas').getContext('2d');
+  const [low, high] = [plot.xs[0], plot.xs.at(-1)];
+  const inner = width - 80;
+  const marks = marksAt(plot, context, low, high, (x) => ((x - low) / (high - low || 1)) * inner);
+  return placeMarks(marks, inner, PLOT_STYLE.maxMarkRows).rows;
+}
+
+function drawMarks(u, plot, rows) {
   const ratio = uPlot.pxRatio;
   const context = u.ctx;
+  const [top, bottom, right] = [u.bbox.top / ratio, (u.bbox.top + u.bbox.height) / ratio, (u.bbox.left + u.bbox.width) / ratio];
   context.save();
-  context.font = `${12 * ratio}px system-ui, sans-serif`;
+  context.scale(ratio, ratio);
+  const marks = marksAt(plot, context, u.scales.x.min, u.scales.x.max, (x) => Math.round(u.valToPos(x, 'x', true) / ratio));
   context.fillStyle = colour('--muted');
   context.strokeStyle = colour('--mark');
-  context.lineWidth = ratio;
-  for (const { at, row, label, end } of markRows(plot, context, u, ratio)) {
-    const top = u.bbox.top - (row * MARK_ROW_PX + 6) * ratio;
-    context.setLineDash([3 * ratio, 3 * ratio]);
+  context.lineWidth = 1;
+  context.setLineDash([3, 3]);
+  for (const { at, row, label, end } of placeMarks(marks, right, rows).placed) {
+    const baseline = top - 8 - (rows - row - 1) * MARK_ROW_PX;
     context.beginPath();
-    context.moveTo(at, top - (label === '' ? 0 : 8 * ratio));
-    context.lineTo(at, u.bbox.top + u.bbox.height);
+    context.moveTo(at, label === '' ? top : baseline - 9);
+    context.lineTo(at, bottom);
     context.stroke();
     context.textAlign = end ? 'right' : 'left';
-    context.fillText(label, at + (end ? -4 : 4) * ratio, top);
+    context.fillText(label, at + (end ? -4 : 4), baseline);
   }
   context.restore();
+}
+
+/** Values between two gaps, which a line would not show. */
+function lonelyPoints(values) {
+  const lonely = [];
+  values.forEach((value, index) => {
+    if (value !== null && (values[index - 1] ?? null) === null && (values[index + 1] ?? null) === null) lonely.push(index);
+  });
+  return lonely;
 }
 
 function axes(plot) {
@@ -149,7 +175,8 @@ function axes(plot) {
     {
       ...shared(),
       grid: { show: false },
-      space: 76,
+      size: 32,
+      space: 84,
       ...(plot.xKind === 'number' ? {} : { incrs: [0.001, 0.01, 0.1, 0.5, ...SECONDS_STEPS] }),
       values: (_, xs) => xs.map((x) => formatX(plot.xKind, x)),
     },
@@ -163,12 +190,13 @@ function axes(plot) {
 
 function options(plot, width, legend) {
   const thick = plot.series.length <= PLOT_STYLE.maxThickSeries;
-  const markSpace = (plot.marks ?? []).length === 0 ? 8 : 12 + MARK_ROW_PX * Math.min(PLOT_STYLE.maxMarkRows, plot.marks.length);
+  const rows = markRows(plot, width);
+  const markSpace = rows === 0 ? 8 : 12 + MARK_ROW_PX * rows;
   let nearest = null;
   return {
     width,
     height: PLOT_HEIGHT_PX + markSpace,
-    padding: [markSpace, 14, 0, 0],
+    padding: [markSpace, 30, 0, 0],
     legend: { show: false },
     focus: { alpha: plot.series.length > 1 ? 0.3 : 1 },
     cursor: {
@@ -189,11 +217,14 @@ function options(plot, width, legend) {
         stroke: seriesColour(index),
         width: thick ? 1.75 : 1,
         dash: seriesDash(index),
-        points: { show: undefined },
+        points: {
+          size: 5,
+          filter: (_, index, shown) => (shown ? null : lonelyPoints(plot.series[index - 1].values)),
+        },
       })),
     ],
     hooks: {
-      drawAxes: [(u) => drawMarks(u, plot)],
+      drawAxes: [(u) => drawMarks(u, plot, rows)],
       setCursor: [(u) => legend.show(u.cursor.idx ?? null, nearest)],
       setSeries: [
         (u, series, change) => {
@@ -222,7 +253,7 @@ function livePlot(host, plot) {
     chart?.setSeries(index + 1, { show: shown });
   });
   const canvas = element('div', 'canvas');
-  host.append(canvas, legend.element);
+  host.append(canvas, element('p', 'x-label', plot.xLabel), legend.element);
   const draw = () => {
     chart?.destroy();
     chart = new uPlot(options(plot, canvas.clientWidth, legend), [plot.xs, ...plot.series.map(({ values }) => values)], canvas);
