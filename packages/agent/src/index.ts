@@ -1,3 +1,12 @@
 export { type Agent, type AgentComponents, type AgentStatus, startAgent } from './agent.ts';
-export type { AgentLimits, AgentSettings, AgentTimings, Forward } from './settings.ts';
+export { type AgentLimits, type AgentSettings, type AgentTimings, DEFAULT_TIMINGS, type Forward } from './settings.ts';
 export { trace, type TraceStep } from './trace.ts';
+
+// What an agent decides, pure: for the simulator, which runs it under a virtual clock.
+export { type Command, followsNewcomers, Steering, type SteeringInit } from './steering.ts';
+export type { Lease, LeaseOffer } from './lease-state.ts';
+export { LinkHealth } from './link-health.ts';
+export type { ManagerFailure } from './manager-set.ts';
+export { RelayRace } from './relay-race.ts';
+export { type DirectReason, type LinkState, type Route, withoutMesh } from './route.ts';
+export { MAX_MANAGERS, type ZoneAnswer } from './zone.ts';

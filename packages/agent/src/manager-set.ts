@@ -121,6 +121,10 @@ export class ManagerSet {
     return this.#addresses.length - this.#failing.size;
   }
 
+  get dead(): string[] {
+    return [...this.#failing.keys()];
+  }
+
   /** Whether at least one of them said that it cannot serve us, instead of saying nothing. */
   get someAbsent(): boolean {
     for (const { lastFailure } of this.#failing.values()) if (lastFailure === 'absent') return true;

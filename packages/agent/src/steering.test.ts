@@ -455,12 +455,23 @@ describe('settled', () => {
     expect(unsettledMs).toBeLessThan(10 * 7 + 2 * 25);
   });
 
-  test('not while anything is held against a manager, a relay, or the device', () => {
-    const failed = mesh({ a: silent, b: good }, 3);
-    failed.run(10_000);
-    expect(failed.steering.status(failed.now).managers.some(({ state }) => state === 'dead')).toBe(true);
-    expect(failed.steering.isSettled(failed.now)).toBe(false);
+  test('also while a dead manager is only waited for, which it names', () => {
+    const virtual = mesh({ a: silent, b: good }, 3);
+    virtual.run(10_000);
+    expect(virtual.steering.dead).toEqual(['a']);
+    let probing = 0;
+    for (let i = 0; i < 60_000; i += 1) {
+      virtual.run(1);
+      if (!virtual.steering.isSettled(virtual.now)) probing += 1;
+    }
+    expect(probing).toBeGreaterThan(5000);
+    expect(probing).toBeLessThan(25_000);
+    virtual.managers.set('a', good);
+    virtual.run(120_000);
+    expect(virtual.steering.dead).toEqual([]);
+  });
 
+  test('not while trouble is remembered, with a refusal, or on the way to another manager', () => {
     const trouble = mesh({ a: good });
     trouble.run(1000);
     trouble.steering.renewSoon(trouble.now, false);

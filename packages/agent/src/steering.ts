@@ -222,8 +222,8 @@ export class Steering {
   }
 
   /**
-   * It has a manager and a lease, nothing is on its way, and nothing is held against anybody: what comes next is a renewal
-   * or a look-up. All that there is to know of it then are its manager, its lease and its zone.
+   * It has a manager and a lease, nothing is on its way, and no trouble is remembered: what comes next is a renewal, a
+   * look-up, or a probe of those that are `dead`. All else that there is to know of it are its manager, its lease and its zone.
    */
   isSettled(nowMs: number): boolean {
     const { lease, refused } = this.#leases;
@@ -234,7 +234,6 @@ export class Steering {
       this.#search === undefined &&
       this.#searchAtMs === undefined &&
       this.#attempts.size === 0 &&
-      this.#managers.aliveCount === this.#managers.size &&
       this.#managers.has(this.#current) &&
       !this.#lookUpPending &&
       this.#renewSoonAtMs === Number.POSITIVE_INFINITY &&
@@ -256,6 +255,11 @@ export class Steering {
   /** Whether a manager is one like the others, or unknown, instead of dead. */
   isAlive(address: string): boolean {
     return this.#managers.isAlive(address);
+  }
+
+  /** The managers that are thought dead. */
+  get dead(): string[] {
+    return this.#managers.dead;
   }
 
   lease(nowMs: number): Lease | undefined {
