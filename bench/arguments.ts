@@ -11,11 +11,11 @@ export interface BenchArguments {
 export const USAGE = `usage: node bench/run.ts [--quick] [--only NAME]... [--rounds N] [--json | --markdown]
   --quick     under 90 s in all: fewer rounds and less of everything
   --only      only figures whose names begin so, such as relay.cpu_per_gb or chain.; again for more
-  --rounds    how often each candidate has its turn (5; with --quick 1)
+  --rounds    how often each candidate has its turn (3; with --quick 1)
   --json      one object on standard output
   --markdown  the table of docs/performance.md on standard output`;
 
-const DEFAULT_ROUNDS = 5;
+const DEFAULT_ROUNDS = 3;
 const QUICK_ROUNDS = 1;
 const MAX_ROUNDS = 100;
 

@@ -8,11 +8,12 @@ import { bulk } from './figures/bulk.ts';
 import { devices } from './figures/devices.ts';
 import { firstByte } from './figures/first-byte.ts';
 import { idleSessions } from './figures/idle-sessions.ts';
+import { manager } from './figures/manager.ts';
 import { sessions } from './figures/sessions.ts';
 import { type RunFacts, toJson, toMarkdown, toText } from './report.ts';
 import { Stage } from './stage.ts';
 
-const GROUPS: readonly FigureGroup[] = [idleSessions, devices, sessions, bulk, firstByte];
+const GROUPS: readonly FigureGroup[] = [idleSessions, devices, sessions, bulk, firstByte, manager];
 
 process.exitCode = await main(process.argv.slice(2));
 
@@ -51,8 +52,9 @@ async function run(args: BenchArguments, groups: readonly FigureGroup[]): Promis
 async function measure(bench: Bench, groups: readonly FigureGroup[]): Promise<Figure[]> {
   const figures: Figure[] = [];
   for (const group of groups) {
-    console.error(`measuring ${group.names.join(', ')}`);
+    const startMs = performance.now();
     figures.push(...(await group.measure(bench)));
+    console.error(`${((performance.now() - startMs) / 1000).toFixed(0)} s for ${group.names.join(', ')}`);
   }
   return figures;
 }

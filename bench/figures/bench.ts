@@ -11,6 +11,8 @@ export interface Bench {
   readonly ours: Ours;
   /** Those that are here, ours first. */
   readonly lanes: readonly Lane[];
+  /** Proxies that speak SMTP, and carry nothing else. */
+  readonly smtpProxies: readonly Lane[];
   readonly smtpSink: { readonly port: number; readonly pid: number };
   readonly bulk: Bulk;
   readonly isQuick: boolean;

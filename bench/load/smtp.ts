@@ -2,7 +2,6 @@ import { freePort } from '../../test/kit/ports.ts';
 import { runProcess, startProcess, type TestProcess, waitForPort } from '../../test/kit/process.ts';
 import { debianProgram } from '../peers/debian-program.ts';
 
-export const MAIL_BYTES = 4096;
 const MAX_SESSIONS = 10_000;
 const TIMEOUT_MS = 120_000;
 
@@ -17,13 +16,16 @@ export async function startSink(): Promise<{ readonly port: number; readonly chi
   return { port, child };
 }
 
+/** Of each mail, if nothing else is said. */
+const MAIL_BYTES = 4096;
+
 /**
- * Sends mails of 4 KiB with Postfix' smtp-source, one in each session.
+ * Sends mails with Postfix' smtp-source, one in each session.
  * @returns seconds
  * @throws Error when one of them failed
  */
-export async function sendMails(port: number, mails: number, atOnce: number): Promise<number> {
-  const args = ['-s', `${atOnce}`, '-l', `${MAIL_BYTES}`, '-m', `${mails}`, '-f', 'a@example.com', '-t', 'b@example.net', `127.0.0.1:${port}`];
+export async function sendMails(port: number, mails: number, atOnce: number, bytes = MAIL_BYTES): Promise<number> {
+  const args = ['-s', `${atOnce}`, '-l', `${bytes}`, '-m', `${mails}`, '-f', 'a@example.com', '-t', 'b@example.net', `127.0.0.1:${port}`];
   const startMs = performance.now();
   const { code, output } = await runProcess({ command: debianProgram('smtp-source', 'postfix'), args, timeoutMs: TIMEOUT_MS });
   const seconds = (performance.now() - startMs) / 1000;

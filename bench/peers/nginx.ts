@@ -26,16 +26,16 @@ export async function startNginx(destinations: Destinations): Promise<Lane> {
  * One worker, and what is nginx' default in everything else.
  * @throws Unavailable when nginx or its module is not here
  */
-export async function runNginx(module: 'stream' | 'mail', blocks: string, port: number): Promise<{ child: TestProcess; stop: () => Promise<void> }> {
+export async function runNginx(module: 'stream' | 'mail' | 'http', blocks: string, port: number): Promise<{ child: TestProcess; stop: () => Promise<void> }> {
   const program = debianProgram('nginx', 'nginx');
-  const moduleFile = `${MODULES}/ngx_${module}_module.so`;
-  if (!existsSync(moduleFile)) throw new Unavailable(`nginx has no ${module} module: apt-get install libnginx-mod-${module}`);
+  const load = module === 'http' ? '' : `load_module ${moduleFile(module)};\n`;
   // The worker gives up root and must get in.
   const directory = await makeTempDir('nginx', 0o755);
   const file = join(directory.path, 'nginx.conf');
-  const head = `load_module ${moduleFile};\ndaemon off;\nworker_processes 1;\npid ${directory.path}/pid;\nerror_log ${directory.path}/error.log;\nevents { worker_connections 18000; }\n`;
+  const head = `${load}daemon off;\nworker_processes 1;\npid ${directory.path}/pid;\nerror_log ${directory.path}/error.log;\nevents { worker_connections 18000; }\n`;
   await writeFile(file, head + blocks);
-  const child = await startProcess({ command: program, args: ['-p', directory.path, '-c', file] });
+  // In a group of its own: a worker outlives a master that is killed.
+  const child = await startProcess({ command: program, args: ['-p', directory.path, '-c', file], ownGroup: true });
   await Promise.race([
     waitForPort({ host: '127.0.0.1', port }),
     child.exited.then(() => Promise.reject(new Error(`nginx ended:\n${child.output}`))),
@@ -47,4 +47,11 @@ export async function runNginx(module: 'stream' | 'mail', blocks: string, port: 
       await directory.remove();
     },
   };
+}
+
+/** Debian has these two in packages of their own. */
+function moduleFile(module: 'stream' | 'mail'): string {
+  const file = `${MODULES}/ngx_${module}_module.so`;
+  if (!existsSync(file)) throw new Unavailable(`nginx has no ${module} module: apt-get install libnginx-mod-${module}`);
+  return file;
 }

@@ -34,8 +34,17 @@ export class Ours implements Lane {
   }
 
   static async start(destinations: Destinations): Promise<Ours> {
-    // For what is started from here on; it costs nothing until the signal comes.
-    process.env['NODE_OPTIONS'] = `${process.env['NODE_OPTIONS'] ?? ''} ${INSPECTOR_OPTION}`;
+    const { NODE_OPTIONS: before = '' } = process.env;
+    // Inherited by what is started here; it costs nothing until the signal comes.
+    process.env['NODE_OPTIONS'] = `${before} ${INSPECTOR_OPTION}`;
+    try {
+      return await Ours.#start(destinations);
+    } finally {
+      process.env['NODE_OPTIONS'] = before;
+    }
+  }
+
+  static async #start(destinations: Destinations): Promise<Ours> {
     const mesh = await Mesh.create();
     const site = await mesh.addSite({
       name: 'bench',
