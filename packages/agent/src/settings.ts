@@ -1,5 +1,5 @@
 import type { Credentials } from '@sekisho/channel';
-import type { MailProtocol } from '@sekisho/wire';
+import type { MailProtocol, RelayAddress } from '@sekisho/wire';
 import type { FailMode } from './route.ts';
 
 /** Everything that an agent is told. Times in milliseconds. */
@@ -16,6 +16,8 @@ export interface AgentSettings {
   };
   readonly failMode: FailMode;
   readonly forwards: readonly Forward[];
+  /** Instead of those that a lease names: to try relays of its site that are in no table yet. */
+  readonly relays?: readonly RelayAddress[] | undefined;
   readonly timings?: Partial<AgentTimings> | undefined;
   readonly limits?: Partial<AgentLimits> | undefined;
 }

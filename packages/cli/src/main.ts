@@ -21,6 +21,8 @@ const LOADERS: Readonly<Record<string, (program: Command) => Promise<void>>> = {
   status: async (program) => (await import('./commands/status.ts')).addStatusCommand(program),
   table: async (program) => (await import('./commands/table.ts')).addTableCommands(program),
   trace: async (program) => (await import('./commands/trace.ts')).addTraceCommand(program),
+  load: async (program) => (await import('./commands/load.ts')).addLoadCommand(program),
+  'load-worker': async (program) => (await import('./commands/load.ts')).addLoadWorkerCommand(program),
 };
 
 const program = new Command('sekisho')

@@ -42,17 +42,23 @@ export class LoadProcesses {
     this.#orderAll({ type: 'measure' });
   }
 
-  async stop(graceMs: number): Promise<WorkerOutcome[]> {
-    const outcomes = this.#all((word) => (word.type === 'finished' ? word.outcome : undefined));
+  /** Begins no more sessions, and waits for those that run. */
+  async stop(graceMs: number): Promise<void> {
+    const stopped = this.#all((word) => (word.type === 'stopped' ? word : undefined));
     this.#orderAll({ type: 'stop', graceMs });
-    return outcomes;
+    await stopped;
   }
 
-  /** Resolves when all have ended by themselves. */
-  async close(): Promise<void> {
-    this.#mayEnd = true;
+  /** Closes the books, and resolves with them when all processes have ended by themselves. */
+  async close(): Promise<WorkerOutcome[]> {
+    const outcomes = this.#all((word) => {
+      if (word.type === 'finished') this.#mayEnd = true;
+      return word.type === 'finished' ? word.outcome : undefined;
+    });
     this.#orderAll({ type: 'close' });
+    const all = await outcomes;
     await Promise.all(this.#exits);
+    return all;
   }
 
   /** Rejects when a process ends, or says that it cannot go on. */

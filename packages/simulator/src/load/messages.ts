@@ -36,7 +36,7 @@ export type Order =
   /** The warm-up is over. */
   | { readonly type: 'measure' }
   | { readonly type: 'stop'; readonly graceMs: number }
-  /** All have stopped: the servers are not needed any more. */
+  /** All have stopped: nobody's mail is under way to anybody's server, and the books can be closed. */
   | { readonly type: 'close' };
 
 /** From a load process. */
@@ -44,6 +44,8 @@ export type Word =
   | { readonly type: 'ready'; readonly unready: readonly Unready[]; readonly relayAddresses: readonly string[] }
   | { readonly type: 'failed'; readonly why: string }
   | { readonly type: 'sample'; readonly sample: Sample }
+  /** No client of this process runs any more; its servers do. */
+  | { readonly type: 'stopped' }
   | { readonly type: 'finished'; readonly outcome: WorkerOutcome };
 
 export interface WorkerOutcome {

@@ -100,6 +100,7 @@ class LoadRun {
     await this.#setUp();
     const startedAt = new Date();
     this.#beganAtMs = performance.now();
+    this.#usage.look(childrenOfAll());
     processes.begin();
     const ticker = setInterval(() => this.#tick(), TICK_MS);
     try {
@@ -113,8 +114,8 @@ class LoadRun {
       const measuredSeconds = (performance.now() - measuredAtMs) / 1000;
       this.#phase = 'finishing';
       this.#usage.end(childrenOfAll());
-      const outcomes = await processes.stop(GRACE_MS);
-      await processes.close();
+      await processes.stop(GRACE_MS);
+      const outcomes = await processes.close();
       return loadResult({
         startedAt,
         interrupted: this.#components.interrupted.aborted,
@@ -209,6 +210,7 @@ function unreadyText(unready: readonly Unready[], { way }: LoadSettings): string
     `${unready.length} of ${count} offices have no connection to a relay after ${READY_TIMEOUT_MS / 1000} s:`,
     ...named,
     ...(others > 0 ? [`  and ${others} more`] : []),
-    'docs/errors.md says what the codes mean. A site takes 100 agents of one address unless manager.maxPerAddress and relay.maxPerAddress say otherwise.',
+    'docs/errors.md says what the codes mean. A site takes 100 agents of one address unless manager.maxPerAddress and relay.maxPerAddress say',
+    'otherwise, and a ticket is for the relays of the table: one that is tried with --relay stands there, drained (sekisho table drain).',
   ].join('\n');
 }

@@ -42,7 +42,7 @@ export function selfSigned(commonName: string): SelfSigned {
   const lines = certificate.toString('base64').match(/.{1,64}/gu) ?? [];
   return {
     certPem: `-----BEGIN CERTIFICATE-----\n${lines.join('\n')}\n-----END CERTIFICATE-----\n`,
-    keyPem: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    keyPem: privateKey.export({ type: 'pkcs8', format: 'pem' }),
   };
 }
 

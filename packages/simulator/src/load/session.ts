@@ -140,10 +140,9 @@ export class Session implements ClientSide {
         return true;
       },
     };
-    const socket =
-      tlsCaPem === undefined
-        ? connect({ host, port, noDelay: true, onread })
-        : connectTls({ host, port, ca: tlsCaPem, servername: TLS_NAME, ...{ onread } });
+    const options = { host, port, noDelay: true, onread };
+    // The documentation of tls.connect() has `onread`, too; its types do not.
+    const socket = tlsCaPem === undefined ? connect(options) : connectTls({ ...options, ca: tlsCaPem, servername: TLS_NAME });
     if (tlsCaPem !== undefined) socket.setNoDelay(true);
     socket.once('connect', () => this.#onConnected());
     socket.on('error', (error) => this.#onError(error, tlsCaPem !== undefined));

@@ -13,7 +13,7 @@ const SAMPLE_MS = 1000;
 /** A load process: clients, servers and perhaps agents, led over IPC; it ends when whoever leads it is gone. */
 export async function runLoadWorker(): Promise<void> {
   const tell = (word: Word): void => void process.send?.(word, undefined, undefined, () => {});
-  const { promise: closed, resolve: close } = Promise.withResolvers<void>();
+  const { promise: closed, resolve: close } = Promise.withResolvers<LoadWorker>();
   // Ctrl-C at a terminal reaches the whole group; the one that leads decides what it means.
   process.on('SIGINT', () => {});
   process.on('disconnect', () => process.exit(1));
@@ -24,14 +24,16 @@ export async function runLoadWorker(): Promise<void> {
       tell(await worker.setUp());
     } else if (order.type === 'begin') worker?.begin((sample) => tell({ type: 'sample', sample }));
     else if (order.type === 'measure') worker?.measure();
-    else if (order.type === 'stop' && worker !== undefined) tell({ type: 'finished', outcome: await worker.stop(order.graceMs) });
-    else if (order.type === 'close') close();
+    else if (worker !== undefined && order.type === 'stop') {
+      await worker.stop(order.graceMs);
+      tell({ type: 'stopped' });
+    } else if (worker !== undefined && order.type === 'close') close(worker);
   };
   process.on('message', (order: Order) => {
     obey(order).catch((error: unknown) => tell({ type: 'failed', why: error instanceof Error ? error.message : String(error) }));
   });
-  await closed;
-  process.exit(0);
+  const finished: Word = { type: 'finished', outcome: (await closed).outcome() };
+  process.send?.(finished, undefined, undefined, () => process.exit(0));
 }
 
 class LoadWorker {
@@ -45,6 +47,7 @@ class LoadWorker {
   #sampler: NodeJS.Timeout | undefined;
   #lastSample: (() => void) | undefined;
   #movedBefore: Float64Array = new Float64Array();
+  #clientRates: Float64Array = new Float64Array();
   #measuredAtMs = 0;
 
   constructor(settings: WorkerSettings) {
@@ -84,19 +87,20 @@ class LoadWorker {
     this.#tally.measuring = true;
   }
 
-  async stop(graceMs: number): Promise<WorkerOutcome> {
+  async stop(graceMs: number): Promise<void> {
     this.#tally.measuring = false;
     const seconds = (performance.now() - this.#measuredAtMs) / 1000;
     const moved = this.#generator?.moved() ?? new Float64Array();
+    this.#clientRates = moved.map((bytes, client) => (bytes - (this.#movedBefore[client] ?? 0)) / seconds);
     this.#pacer?.lift();
     await this.#generator?.stop(graceMs);
     clearInterval(this.#sampler);
     this.#lastSample?.();
-    return {
-      tally: this.#tally.parts(),
-      ledger: this.#ledger.parts(),
-      clientRates: moved.map((bytes, client) => (bytes - (this.#movedBefore[client] ?? 0)) / seconds),
-    };
+  }
+
+  /** Once the clients of all processes have stopped: the servers of this one store mail of the others. */
+  outcome(): WorkerOutcome {
+    return { tally: this.#tally.parts(), ledger: this.#ledger.parts(), clientRates: this.#clientRates };
   }
 
   #targets(kind: SessionKind, destinations: readonly Destination[]): readonly Target[] {
