@@ -20,7 +20,7 @@ export function formatX(kind: Plot['xKind'], x: number): string {
     const parts = [hours > 0 ? `${hours} h` : '', minutes > 0 ? `${minutes} min` : '', seconds > 0 ? `${seconds} s` : ''];
     return sign + (parts.filter((part) => part !== '').join(' ') || '0 s');
   }
-  const days = hours > 24 || ms > 86_400_000 ? Math.floor(ms / 86_400_000) : 0;
+  const days = ms > 86_400_000 ? Math.floor(ms / 86_400_000) : 0;
   const two = (part: number) => String(Math.floor(part)).padStart(2, '0');
   const clock = `${two(hours - days * 24)}:${two(minutes)}${seconds > 0 ? `:${two(seconds)}` : ''}`;
   return `${sign}${clock}${days > 0 ? ` +${days} d` : ''}`;

@@ -1,21 +1,22 @@
 import { createHash } from 'node:crypto';
+import { printable } from '@sekisho/telemetry';
 import { checkReport } from './check.ts';
 import { escapeMarkup, markup, scriptJson } from './escape.ts';
 import { formatValue, formatX } from './format.ts';
 import { type PageAssets, pageAssets } from './page/assets.ts';
-import { DARK_SERIES, DASHES, LIGHT_SERIES, MAX_LEGEND_ENTRIES, MAX_THICK_SERIES } from './palette.ts';
+import { DARK_SERIES, DASHES, LIGHT_SERIES, LEGEND_ENTRIES, THICK_SERIES } from './palette.ts';
 import { describePlot, figuresTable } from './plot-figures.ts';
 import { paragraphs } from './prose.ts';
 import { plotRange } from './range.ts';
 import type { Plot, Report, Section, Table } from './report.ts';
 import { renderSvg } from './svg.ts';
-import { MAX_MARK_ROWS } from './svg-marks.ts';
+import { MARK_ROWS } from './svg-marks.ts';
 import { thinPlot } from './thin.ts';
 
 /** Points of a curve in a page: some two for each pixel of its width. */
-export const MAX_PAGE_POINTS = 2000;
+const MAX_PAGE_POINTS = 2000;
 /** Of a plot, all curves together: many curves get fewer points each, so that a page stays one that can be mailed. */
-export const MAX_PAGE_VALUES = 100_000;
+const MAX_PAGE_VALUES = 100_000;
 
 /**
  * The report as one HTML page with everything in it: it makes no request of any kind, and its content security policy
@@ -62,9 +63,9 @@ function scriptOf({ plotterScript, plotterLicence, script }: PageAssets): string
   const style = {
     colours: LIGHT_SERIES.length,
     dashes: DASHES,
-    maxThickSeries: MAX_THICK_SERIES,
-    maxLegendEntries: MAX_LEGEND_ENTRIES,
-    maxMarkRows: MAX_MARK_ROWS,
+    thickSeries: THICK_SERIES,
+    legendEntries: LEGEND_ENTRIES,
+    markRows: MARK_ROWS,
   };
   return [
     `/*\n${plotterLicence.trim()}\n*/`,
@@ -86,9 +87,18 @@ function paletteStyle(): string {
   ].join('\n');
 }
 
-function plotData(plot: Plot): Plot {
+type PlotData = Omit<Plot, 'title' | 'yLabel'>;
+
+/** What the script draws; title and unit are in the page already. */
+function plotData(plot: Plot): PlotData {
   const thin = thinPlot(plot, Math.min(MAX_PAGE_POINTS, Math.floor(MAX_PAGE_VALUES / Math.max(1, plot.series.length))));
-  return { ...thin, series: thin.series.map(({ label, values }) => ({ label, values: values.map(shortNumber) })) };
+  return {
+    xKind: thin.xKind,
+    xs: thin.xs,
+    xLabel: printable(thin.xLabel),
+    series: thin.series.map(({ label, values }) => ({ label: printable(label), values: values.map(shortNumber) })),
+    marks: (thin.marks ?? []).map(({ x, label }) => ({ x, label: printable(label) })),
+  };
 }
 
 /** Seven digits: more than is shown, and half of what a quotient has. */
@@ -125,7 +135,7 @@ function figureLines(plot: Plot, index: number): string[] {
   return [
     '<figure class="drawn">',
     caption,
-    `<div class="live" data-plot="${index}" role="group" tabindex="0" aria-label="${markup(describePlot(plot))}"></div>`,
+    `<div class="live" data-plot="${index}" role="group" tabindex="0" aria-label="${escapeMarkup(describePlot(plot))}"></div>`,
     `<div class="still">${renderSvg(plot)}</div>`,
     '<details>',
     '<summary>Figures of the curves</summary>',
@@ -148,7 +158,7 @@ function tableLines(table: Table, label: string): string[] {
     `<div class="table" role="region" tabindex="0" aria-label="${markup(label)}">`,
     '<table>',
     `<thead><tr>${head.join('')}</tr></thead>`,
-    `<tbody>`,
+    '<tbody>',
     ...rows,
     '</tbody>',
     '</table>',

@@ -10,9 +10,9 @@ export const DARK_SERIES = ['#2386ae', '#c65d08', '#93f09b', '#f091b8', '#b2a814
 export const DASHES = [[], [6, 3], [2, 3]] as const;
 
 /** A plot of more series than these draws them thin: it is the crowd that is looked at, not the one. */
-export const MAX_THICK_SERIES = 8;
+export const THICK_SERIES = 8;
 /** A legend names these, and says how many more there are. */
-export const MAX_LEGEND_ENTRIES = 12;
+export const LEGEND_ENTRIES = 12;
 
 export function seriesColour(index: number): string {
   return LIGHT_SERIES[index % LIGHT_SERIES.length] ?? LIGHT_SERIES[0];

@@ -1,3 +1,4 @@
+import { printable } from '@sekisho/telemetry';
 import { formatValue, formatX } from './format.ts';
 import type { Plot, Series, Table } from './report.ts';
 
@@ -29,19 +30,19 @@ export function seriesFigures({ values }: Series): SeriesFigures | undefined {
   return count === 0 ? undefined : { lowest, mean: sum / count, highest, highestAt, last };
 }
 
-/** What a plot shows, in a sentence for those who do not see it. */
+/** What a plot shows, for those who do not see it; printable. */
 export function describePlot(plot: Plot): string {
   const count = `${plot.series.length} ${plot.series.length === 1 ? 'curve' : 'curves'}`;
   const highest = plot.series
-    .map((series) => ({ label: series.label, figures: seriesFigures(series) }))
+    .map((series) => ({ label: printable(series.label), figures: seriesFigures(series) }))
     .reduce<{ label: string; value: number; at: number } | undefined>((best, { label, figures }) => {
       if (figures === undefined || (best !== undefined && best.value >= figures.highest)) return best;
       return { label, value: figures.highest, at: figures.highestAt };
     }, undefined);
-  const what = [plot.title, plot.yLabel].filter((part) => part !== '').join(', ');
+  const what = [plot.title, plot.yLabel].filter((part) => part !== '').map(printable).join(', ');
   if (highest === undefined) return `${what}: no values.`;
   const span = `${formatX(plot.xKind, plot.xs[0] ?? 0)} to ${formatX(plot.xKind, plot.xs.at(-1) ?? 0)}`;
-  return `${what}: ${count} over ${plot.xLabel}, ${span}. Highest: ${formatValue(highest.value)} (${highest.label}) at ${formatX(plot.xKind, plot.xs[highest.at] ?? 0)}.`;
+  return `${what}: ${count} over ${printable(plot.xLabel)}, ${span}. Highest: ${formatValue(highest.value)} (${highest.label}) at ${formatX(plot.xKind, plot.xs[highest.at] ?? 0)}.`;
 }
 
 /** The figures of each series of a plot, as a table. */

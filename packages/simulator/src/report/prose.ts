@@ -21,6 +21,12 @@ export function wrap(text: string, columns: number): string[] {
   return [...lines, line];
 }
 
+/** A text of at most `columns` characters; what was cut off is an ellipsis. */
+export function shortened(text: string, columns: number): string {
+  const characters = Array.from(text);
+  return characters.length <= columns ? text : `${characters.slice(0, columns - 1).join('')}…`;
+}
+
 /** In characters, not in UTF-16 units. */
 export function width(text: string): number {
   return Array.from(text).length;

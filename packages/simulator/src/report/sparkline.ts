@@ -1,13 +1,13 @@
 import { printable } from '@sekisho/telemetry';
 import { formatValue, formatX } from './format.ts';
 import { seriesFigures } from './plot-figures.ts';
-import { width, wrap } from './prose.ts';
+import { shortened, width, wrap } from './prose.ts';
 import type { Plot, Series } from './report.ts';
 import { plotRange, type Range } from './range.ts';
 
 /** A plot of more series shows these in text, and says how many more there are. */
 const MAX_TEXT_SERIES = 40;
-const MAX_LABEL_COLUMNS = 28;
+const LABEL_COLUMNS = 28;
 const SPARK_COLUMNS = 40;
 const BARS = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'] as const;
 
@@ -15,7 +15,7 @@ const BARS = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'] as const;
 export function sparklines(plot: Plot, columns: number): string[] {
   const shown = plot.series.slice(0, MAX_TEXT_SERIES);
   const range = plotRange(plot);
-  const labelColumns = Math.min(MAX_LABEL_COLUMNS, Math.max(0, ...shown.map(({ label }) => width(printable(label)))));
+  const labelColumns = Math.min(LABEL_COLUMNS, Math.max(0, ...shown.map(({ label }) => width(printable(label)))));
   const title = [plot.title, plot.yLabel].filter((part) => part !== '').join(', ');
   if (range === undefined) return [...wrap(title, columns), '  no values'];
   const rows = aligned(shown.map((series) => seriesCells(series, range, labelColumns)));
@@ -64,9 +64,4 @@ function axisLines(plot: Plot, columns: number): string[] {
   const ends = `${formatX(plot.xKind, plot.xs[0] ?? 0)} to ${formatX(plot.xKind, plot.xs.at(-1) ?? 0)}`;
   const marks = (plot.marks ?? []).map(({ x, label }) => `${formatX(plot.xKind, x)} ${label}`);
   return [`${plot.xLabel}: ${ends}`, ...(marks.length > 0 ? [`marks: ${marks.join('; ')}`] : [])].flatMap((line) => wrap(line, columns - 2));
-}
-
-function shortened(text: string, columns: number): string {
-  const characters = Array.from(text);
-  return characters.length <= columns ? text : `${characters.slice(0, columns - 1).join('')}…`;
 }

@@ -1,11 +1,12 @@
 import { checkPlot } from './check.ts';
-import { markup } from './escape.ts';
+import { escapeMarkup, markup } from './escape.ts';
 import { formatValue, formatX } from './format.ts';
-import { MAX_LEGEND_ENTRIES, MAX_THICK_SERIES, seriesColour, seriesDash } from './palette.ts';
+import { LEGEND_ENTRIES, THICK_SERIES, seriesColour, seriesDash } from './palette.ts';
 import { describePlot } from './plot-figures.ts';
+import { shortened } from './prose.ts';
 import { plotRange } from './range.ts';
 import type { Plot } from './report.ts';
-import { markLabels } from './svg-marks.ts';
+import { markLabels, type MarkLabels } from './svg-marks.ts';
 import { linePath } from './svg-path.ts';
 import { thinPlot } from './thin.ts';
 import { stepOf, ticks } from './ticks.ts';
@@ -20,6 +21,9 @@ const RIGHT = 24;
 const LEGEND_ROW = 22;
 const MARK_ROW = 16;
 const CHARACTER = 7;
+const TITLE_CHARACTERS = 84;
+const LABEL_CHARACTERS = 48;
+const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif";
 const INK = '#1d2329';
 const MUTED = '#5b6672';
 const GRID = '#e4e7ea';
@@ -44,23 +48,18 @@ interface Frame {
 export function renderSvg(plot: Plot): string {
   checkPlot(plot);
   const thin = thinPlot(plot, MAX_SVG_POINTS);
-  const marks = markLabels(plot, (x) => frameX(plot, x), { left: LEFT, right: WIDTH - RIGHT, character: CHARACTER });
+  const marks = markLabels(plot, (x) => frameX(plot, x), { left: LEFT, right: WIDTH - RIGHT, character: CHARACTER, labelCharacters: LABEL_CHARACTERS });
   const frame = frameOf(thin, 68 + marks.rows * MARK_ROW);
   const legend = legendOf(plot, frame.bottom + 60);
   const height = legend.bottom + 14;
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${markup(describePlot(plot))}" font-family="system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif" font-size="12" fill="${MUTED}">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${escapeMarkup(describePlot(plot))}" font-family="${FONT}" font-size="12" fill="${MUTED}">`,
     `<rect width="${WIDTH}" height="${height}" rx="6" fill="#fff"/>`,
-    `<text x="${LEFT}" y="30" font-size="16" font-weight="600" fill="${INK}">${markup(plot.title)}</text>`,
+    `<text x="${LEFT}" y="30" font-size="16" font-weight="600" fill="${INK}">${markup(shortened(plot.title, TITLE_CHARACTERS))}</text>`,
     `<text x="${LEFT}" y="52">${markup(plot.yLabel)}</text>`,
-    ...yAxis(frame),
-    ...xAxis(plot, frame),
-    ...marks.labels.map(({ x, row, anchor, textX, label }) => {
-      const line = `<line x1="${x}" y1="${frame.top - 6 - (marks.rows - row - 1) * MARK_ROW}" x2="${x}" y2="${frame.bottom}" stroke="${MUTED}" stroke-dasharray="3 3"/>`;
-      const text = `<text x="${textX}" y="${frame.top - 8 - (marks.rows - row - 1) * MARK_ROW}" text-anchor="${anchor}">${markup(label)}</text>`;
-      return label === '' ? line : line + text;
-    }),
-    ...curves(thin, frame),
+    ...(plotRange(thin) === undefined
+      ? [`<text x="${(LEFT + WIDTH - RIGHT) / 2}" y="${frame.bottom - PLOT_HEIGHT / 2}" text-anchor="middle">no values</text>`]
+      : [...yAxis(frame), ...xAxis(thin, frame), ...markLines(marks, frame), ...curves(thin, frame)]),
     ...legend.lines,
     '</svg>',
     '',
@@ -104,10 +103,17 @@ function xAxis(plot: Plot, { firstX, lastX, bottom, toX }: Frame): string[] {
   return [...labels, `<text x="${WIDTH - RIGHT}" y="${bottom + 38}" text-anchor="end">${markup(plot.xLabel)}</text>`];
 }
 
+function markLines(marks: MarkLabels, { top, bottom }: Frame): string[] {
+  return marks.labels.map(({ x, row, anchor, textX, label }) => {
+    const baseline = top - 8 - (marks.rows - row - 1) * MARK_ROW;
+    const start = label === '' ? top : baseline - 9;
+    const line = `<line x1="${x}" y1="${start}" x2="${x}" y2="${bottom}" stroke="${MUTED}" stroke-dasharray="3 3"/>`;
+    return label === '' ? line : `${line}<text x="${textX}" y="${baseline}" text-anchor="${anchor}">${markup(label)}</text>`;
+  });
+}
+
 function curves(plot: Plot, frame: Frame): string[] {
-  const width = plot.series.length > MAX_THICK_SERIES ? 1 : 1.75;
-  if (plotRange(plot) === undefined)
-    return [`<text x="${(LEFT + WIDTH - RIGHT) / 2}" y="${(frame.top + frame.bottom) / 2}" text-anchor="middle">no values</text>`];
+  const width = plot.series.length > THICK_SERIES ? 1 : 1.75;
   return plot.series.flatMap(({ values }, index) => {
     const path = linePath(plot.xs.map(frame.toX), values.map((value) => (value === null ? null : frame.toY(value))));
     if (path.line === '' && path.dots.length === 0) return [];
@@ -134,7 +140,8 @@ function legendOf(plot: Plot, top: number): { readonly lines: string[]; readonly
     x += width + 20;
     return at;
   };
-  const lines = plot.series.slice(0, MAX_LEGEND_ENTRIES).map(({ label }, index) => {
+  const lines = plot.series.slice(0, LEGEND_ENTRIES).map((series, index) => {
+    const label = shortened(series.label, LABEL_CHARACTERS);
     const at = place(26 + label.length * CHARACTER);
     const swatch = `<line x1="${at}" y1="${y - 4}" x2="${at + 20}" y2="${y - 4}" stroke="${seriesColour(index)}" stroke-width="2.5"${dashes(index)}/>`;
     return `${swatch}<text x="${at + 26}" y="${y}" fill="${INK}">${markup(label)}</text>`;

@@ -4,7 +4,7 @@ import type { Table } from './report.ts';
 
 const INDENT = 2;
 const GUTTER = 2;
-const MIN_WRAPPED_COLUMNS = 12;
+const NARROWEST_COLUMNS = 12;
 
 /** The lines of a table: a head, a rule, the rows; the widest left-aligned columns are wrapped when all of it is wider than `columns`. */
 export function textTable(table: Table, columns: number): string[] {
@@ -16,14 +16,14 @@ export function textTable(table: Table, columns: number): string[] {
 }
 
 function fit(table: Table, rows: readonly (readonly string[])[], columns: number): number[] {
-  const widths = table.columns.map((_, column) => Math.max(0, ...rows.map((row) => width(row[column] ?? ''))));
+  const widths = table.columns.map((_, column) => rows.reduce((widest, row) => Math.max(widest, width(row[column] ?? '')), 0));
   for (;;) {
     const excess = INDENT + widths.reduce((sum, columnWidth) => sum + columnWidth + GUTTER, -GUTTER) - columns;
     if (excess <= 0) return widths;
     const wrappable = widths.map((columnWidth, column) => (table.columns[column]?.align === 'right' ? 0 : columnWidth));
     const widest = Math.max(0, ...wrappable);
-    if (widest <= MIN_WRAPPED_COLUMNS) return widths;
-    widths[wrappable.indexOf(widest)] = Math.max(MIN_WRAPPED_COLUMNS, widest - excess);
+    if (widest <= NARROWEST_COLUMNS) return widths;
+    widths[wrappable.indexOf(widest)] = Math.max(NARROWEST_COLUMNS, widest - excess);
   }
 }
 

@@ -6,7 +6,7 @@ import { sparklines } from './sparkline.ts';
 import { textTable } from './text-table.ts';
 
 const COLUMNS = 100;
-const MAX_LABEL_COLUMNS = 32;
+const LABEL_COLUMNS = 32;
 
 /**
  * The report for a terminal of 100 columns, in plain text without colours, ending with a line feed. A table whose cells
@@ -44,7 +44,7 @@ function prose(text: string): string[][] {
 }
 
 function factLines(facts: readonly Fact[]): (fact: Fact) => string[] {
-  const labelColumns = Math.min(MAX_LABEL_COLUMNS, Math.max(...facts.map(({ label }) => width(printable(label)))));
+  const labelColumns = Math.min(LABEL_COLUMNS, Math.max(...facts.map(({ label }) => width(printable(label)))));
   return ({ label, value }) => {
     const name = printable(label);
     const lines = wrap(value, COLUMNS - labelColumns - 4);

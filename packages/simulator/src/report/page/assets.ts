@@ -21,7 +21,8 @@ export function pageAssets(): PageAssets {
 
 /** Reads the parts from their files. */
 export function readPageAssets(): PageAssets {
-  const plotter = dirname(createRequire(import.meta.url).resolve('uplot/package.json'));
+  const require = createRequire(import.meta.url);
+  const plotter = dirname(require.resolve('uplot/package.json'));
   const read = (...path: string[]) => readFileSync(join(...path), 'utf8');
   return {
     plotterScript: read(plotter, 'dist/uPlot.iife.min.js'),

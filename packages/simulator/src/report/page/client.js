@@ -59,13 +59,13 @@ class Legend {
         button.setAttribute('aria-pressed', String(shown));
         onToggle(index, shown);
       });
-      const entry = element('li', index < PLOT_STYLE.maxLegendEntries ? '' : 'legend-rest', button);
+      const entry = element('li', index < PLOT_STYLE.legendEntries ? '' : 'legend-rest', button);
       this.#values.push(value);
       this.#entries.push(entry);
       list.append(entry);
     });
     this.element = element('div', 'legend', this.#head, list);
-    const more = plot.series.length - PLOT_STYLE.maxLegendEntries;
+    const more = plot.series.length - PLOT_STYLE.legendEntries;
     if (more > 0) list.append(this.#moreEntry(more));
     this.show(null, null);
   }
@@ -84,7 +84,7 @@ class Legend {
 
   #nearText(index, nearest) {
     const { label, values } = this.#plot.series[nearest];
-    return this.#plot.series.length <= PLOT_STYLE.maxLegendEntries || values[index] === null ? '' : ` · ${label} ${formatValue(values[index])}`;
+    return this.#plot.series.length <= PLOT_STYLE.legendEntries || values[index] === null ? '' : ` · ${label} ${formatValue(values[index])}`;
   }
 
   #moreEntry(more) {
@@ -129,7 +129,7 @@ function markRows(plot, width) {
   const [low, high] = [plot.xs[0], plot.xs.at(-1)];
   const inner = width - 80;
   const marks = marksAt(plot, context, low, high, (x) => ((x - low) / (high - low || 1)) * inner);
-  return placeMarks(marks, inner, PLOT_STYLE.maxMarkRows).rows;
+  return placeMarks(marks, inner, PLOT_STYLE.markRows).rows;
 }
 
 function drawMarks(u, plot, rows) {
@@ -189,7 +189,7 @@ function axes(plot) {
 }
 
 function options(plot, width, legend) {
-  const thick = plot.series.length <= PLOT_STYLE.maxThickSeries;
+  const thick = plot.series.length <= PLOT_STYLE.thickSeries;
   const rows = markRows(plot, width);
   const markSpace = rows === 0 ? 8 : 12 + MARK_ROW_PX * rows;
   let nearest = null;
