@@ -10,7 +10,8 @@ export function progressLine(): { show: (progress: Progress) => void; end: () =>
   let lastSeconds = Number.NEGATIVE_INFINITY;
   return {
     show: (progress) => {
-      if (isTerminal) process.stderr.write(`${CLEAR_LINE}${progressText(progress)}`);
+      // A line that wraps cannot be overwritten.
+      if (isTerminal) process.stderr.write(`${CLEAR_LINE}${progressText(progress).slice(0, process.stderr.columns - 1)}`);
       // Timers are a little early or late.
       else if (progress.elapsedSeconds - lastSeconds >= EVERY_SECONDS - 0.5) {
         lastSeconds = progress.elapsedSeconds;

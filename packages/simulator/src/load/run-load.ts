@@ -68,10 +68,14 @@ export async function runLoad(components: LoadComponents, settings: LoadSettings
   if (problem !== undefined) throw new LoadProblem(problem);
   const timeline = new Timeline();
   const processes = new LoadProcesses({ spawn: components.spawn, onSample: (sample) => timeline.add(sample) });
+  const abandoned = new AbortController();
   try {
-    const run = new LoadRun({ ...components, processes, timeline }, settings);
-    return await Promise.race([run.run(), processes.broken]);
+    const run = new LoadRun({ ...components, processes, timeline, abandoned: abandoned.signal }, settings).run();
+    // When a process ends before its time, it is that which is told, and not what comes of it.
+    run.catch(() => {});
+    return await Promise.race([run, processes.broken]);
   } finally {
+    abandoned.abort();
     processes.kill();
   }
 }
@@ -79,6 +83,8 @@ export async function runLoad(components: LoadComponents, settings: LoadSettings
 interface RunComponents extends LoadComponents {
   readonly processes: LoadProcesses;
   readonly timeline: Timeline;
+  /** Nobody waits for it any more. */
+  readonly abandoned: AbortSignal;
 }
 
 class LoadRun {
@@ -135,7 +141,7 @@ class LoadRun {
   async #setUp(): Promise<void> {
     const { processes, onProgress } = this.#components;
     onProgress({ phase: this.#phase, elapsedSeconds: 0, last: undefined });
-    const ready = await processes.setUp(workerSettings(this.#settings));
+    const ready = await Promise.race([processes.setUp(workerSettings(this.#settings)), this.#interruption()]);
     const unready = ready.flatMap((one) => one.unready);
     if (unready.length > 0) throw new LoadProblem(unreadyText(unready, this.#settings));
     const { way, ownTargets } = this.#settings;
@@ -154,10 +160,20 @@ class LoadRun {
     onProgress({ phase: this.#phase, elapsedSeconds, last: timeline.at(second) ?? timeline.at(second - 1) });
   }
 
-  async #wait(ms: number): Promise<void> {
+  /** Rejects when the run is ended before it has begun. */
+  async #interruption(): Promise<never> {
     const { interrupted } = this.#components;
-    await sleep(ms, undefined, { signal: interrupted }).catch((error: unknown) => {
-      if (!interrupted.aborted) throw error;
+    await new Promise<void>((resolve) => {
+      if (interrupted.aborted) resolve();
+      interrupted.addEventListener('abort', () => resolve(), { once: true });
+    });
+    throw new LoadProblem('ended before anything was measured');
+  }
+
+  async #wait(ms: number): Promise<void> {
+    const { interrupted, abandoned } = this.#components;
+    await sleep(ms, undefined, { signal: AbortSignal.any([interrupted, abandoned]) }).catch((error: unknown) => {
+      if (!interrupted.aborted || abandoned.aborted) throw error;
     });
   }
 }

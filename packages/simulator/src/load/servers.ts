@@ -15,7 +15,7 @@ const BACKLOG = 4096;
 export interface ServerInit {
   readonly protocol: 'smtp' | 'pop3';
   readonly host: string;
-  /** 0: any free one. Any other is shared with the other load processes; the kernel deals connections out. */
+  /** 0: any free one. Any other is shared by all load processes; the kernel deals connections out. */
   readonly port: number;
 }
 
@@ -46,7 +46,7 @@ export class Servers {
 
   /** Binds a server; resolves with its port, rejects with the error of the system. */
   async listen({ protocol, host, port }: ServerInit): Promise<number> {
-    const { tls } = this.#init;
+    const { tls, workers } = this.#init;
     const accept = (socket: Socket): void => this.#accept(socket, protocol);
     const server =
       tls === undefined
@@ -56,7 +56,8 @@ export class Servers {
     server.once('error', reject);
     // A client that leaves in the middle of a handshake is counted by the client.
     server.on('tlsClientError', () => {});
-    server.listen({ host, port, backlog: BACKLOG, reusePort: port !== 0 }, resolve);
+    // Not with one process: another run at the same port would get a share of its mail.
+    server.listen({ host, port, backlog: BACKLOG, reusePort: port !== 0 && workers > 1 }, resolve);
     await promise;
     this.#servers.push(server);
     return (server.address() as AddressInfo).port;
