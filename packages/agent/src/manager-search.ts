@@ -1,7 +1,11 @@
 import type { RefusalCode } from '@sekisho/wire';
+import { inRandomOrder } from './random-order.ts';
 
 export interface SearchInit {
-  readonly queue: readonly string[];
+  /** Whom to ask, in order. */
+  readonly queue: Iterable<string>;
+  /** Who is not asked, because it is in use. */
+  readonly except: string | undefined;
   readonly startedAtMs: number;
   /** A silent manager is raced against the next after so long. */
   readonly staggerMs: number;
@@ -18,22 +22,26 @@ export class ManagerSearch {
   readonly deadlineMs: number;
   /** The first no that another manager might have overruled. */
   refusal: { readonly code: RefusalCode; readonly retryAfterMs: number } | undefined = undefined;
+  readonly #random: () => number;
   readonly #staggerMs: number;
-  #queue: string[];
+  #queue: Iterator<string, void, undefined>;
+  /** The first of the queue, once somebody had to know whether there is one. */
+  #head: string | undefined;
   #nextAtMs: number;
 
-  constructor(init: SearchInit) {
+  constructor(components: { readonly random: () => number }, init: SearchInit) {
+    this.#random = components.random;
     this.isMove = init.isMove;
     this.startedAtMs = init.startedAtMs;
     this.deadlineMs = init.startedAtMs + init.budgetMs;
     this.#staggerMs = init.staggerMs;
-    this.#queue = [...init.queue];
+    this.#queue = without(init.queue, (address) => address === init.except);
     this.#nextAtMs = init.startedAtMs;
   }
 
   /** Nobody is left to be asked. */
   get exhausted(): boolean {
-    return this.#queue.length === 0;
+    return this.#peek() === undefined;
   }
 
   /** When the next one is to be asked, or the time is up. */
@@ -44,7 +52,8 @@ export class ManagerSearch {
   /** Whom to ask now; undefined while it is the turn of those who were. */
   next(nowMs: number): string | undefined {
     if (nowMs < this.#nextAtMs || nowMs >= this.deadlineMs) return undefined;
-    const address = this.#queue.shift();
+    const address = this.#peek();
+    this.#head = undefined;
     if (address !== undefined) this.#nextAtMs = nowMs + this.#staggerMs;
     return address;
   }
@@ -56,7 +65,29 @@ export class ManagerSearch {
 
   /** The zone changed. */
   follow(gained: readonly string[], lost: readonly string[]): void {
-    this.#queue = this.#queue.filter((address) => !lost.includes(address));
-    this.#queue.push(...gained);
+    if (gained.length === 0 && lost.length === 0) return;
+    const rest = this.#rest();
+    this.#head = undefined;
+    this.#queue = chain(without(rest, (address) => lost.includes(address)), inRandomOrder(gained, this.#random));
   }
+
+  #peek(): string | undefined {
+    this.#head ??= this.#queue.next().value ?? undefined;
+    return this.#head;
+  }
+
+  #rest(): Iterable<string> {
+    const head = this.#peek();
+    const queue = this.#queue;
+    return chain(head === undefined ? [] : [head], { [Symbol.iterator]: () => queue });
+  }
+}
+
+function* without(addresses: Iterable<string>, isOut: (address: string) => boolean): Generator<string, void, undefined> {
+  for (const address of addresses) if (!isOut(address)) yield address;
+}
+
+function* chain(first: Iterable<string>, then: Iterable<string>): Generator<string, void, undefined> {
+  yield* first;
+  yield* then;
 }

@@ -1,4 +1,5 @@
 import { type BackoffInit, pauseMs } from './backoff.ts';
+import { inRandomOrder } from './random-order.ts';
 import { contains } from './sorted-addresses.ts';
 
 /** Why a manager could not be used; a closed set, also a metric's label. */
@@ -97,12 +98,13 @@ export class ManagerSet {
     this.#failing.delete(address);
   }
 
-  /** Whom to ask for a lease: the living in random order, then the dead whose pause is over. */
-  candidates(nowMs: number): string[] {
+  /** Whom to ask for a lease: the living in random order, then the dead whose pause is over; as things are when the first is asked for. */
+  *candidates(nowMs: number): Generator<string, void, undefined> {
     const due = [...this.#failing.values()].filter(({ retryAtMs }) => retryAtMs <= nowMs);
     due.sort((a, b) => a.retryAtMs - b.retryAtMs);
     const living = this.#failing.size === 0 ? this.#addresses : this.#addresses.filter((address) => !this.#failing.has(address));
-    return [...this.shuffled(living), ...due.map(({ address }) => address)];
+    yield* inRandomOrder(living, this.#random);
+    for (const { address } of due) yield address;
   }
 
   /** The dead whose pause is over. */
@@ -138,18 +140,5 @@ export class ManagerSet {
       if (failing !== undefined) return { ...failing, state: 'dead' };
       return { address, state: 'alive', failures: 0, goodAnswers: 0, retryAtMs: 0, lastFailure: undefined };
     });
-  }
-
-  /** Fisher and Yates. */
-  shuffled(addresses: readonly string[]): string[] {
-    const result = [...addresses];
-    for (let left = result.length - 1; left > 0; left -= 1) {
-      const pick = Math.floor(this.#random() * (left + 1));
-      const [a, b] = [result[left], result[pick]];
-      if (a === undefined || b === undefined) continue;
-      result[left] = b;
-      result[pick] = a;
-    }
-    return result;
   }
 }

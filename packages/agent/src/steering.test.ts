@@ -49,7 +49,7 @@ describe('silent managers', () => {
   });
 
   test('a dead one is probed with growing pauses and asked again only after two good answers', () => {
-    const virtual = mesh({ a: silent, b: good }, 3);
+    const virtual = mesh({ a: silent, b: good }, 7);
     virtual.run(1000);
     virtual.run(600_000);
     const probes = virtual.attempts.filter(({ address, type }) => address === 'a' && type === 'probe');
@@ -456,7 +456,7 @@ describe('settled', () => {
   });
 
   test('also while a dead manager is only waited for, which it names', () => {
-    const virtual = mesh({ a: silent, b: good }, 3);
+    const virtual = mesh({ a: silent, b: good }, 7);
     virtual.run(10_000);
     expect(virtual.steering.dead).toEqual(['a']);
     let probing = 0;

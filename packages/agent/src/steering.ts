@@ -3,6 +3,7 @@ import { type BackoffInit, pauseMs } from './backoff.ts';
 import { LEAST_RENEWAL_MS, type Lease, type LeaseOffer, LeaseState, type Refused } from './lease-state.ts';
 import { ManagerSearch } from './manager-search.ts';
 import { type ManagerFailure, type ManagerHealth, ManagerSet } from './manager-set.ts';
+import { inRandomOrder } from './random-order.ts';
 import { type DirectReason, decideRoute, type FailMode, type Route, type RouteView, withoutMesh } from './route.ts';
 import { Zone, type ZoneAnswer, type ZoneInit } from './zone.ts';
 
@@ -125,7 +126,7 @@ export class Steering {
       if (this.#attempts.has(address) && address !== this.#current) this.#drop(address);
     }
     if (this.#zone.addresses.length === 0) this.#nobody = true;
-    if (this.#search !== undefined) this.#search.follow(this.#search.isMove ? [] : this.#managers.shuffled(gained), lost);
+    this.#search?.follow(this.#search.isMove ? [] : gained, lost);
     if (this.#current !== undefined) this.#follow(nowMs, this.#current, gained);
     this.tick(nowMs);
   }
@@ -314,17 +315,20 @@ export class Steering {
   }
 
   #beginSearch(nowMs: number): void {
-    const isMove = this.#moveTo !== undefined;
-    const wanted = this.#moveTo?.filter((address) => this.#managers.has(address)) ?? this.#managers.candidates(nowMs);
+    const moveTo = this.#moveTo?.filter((address) => this.#managers.has(address));
     this.#searchAtMs = undefined;
     this.#moveTo = undefined;
-    this.#search = new ManagerSearch({
-      queue: wanted.filter((address) => address !== this.#current),
-      startedAtMs: nowMs,
-      staggerMs: this.#init.managerStaggerMs,
-      budgetMs: this.#init.managerBudgetMs,
-      isMove,
-    });
+    this.#search = new ManagerSearch(
+      { random: this.#random },
+      {
+        queue: moveTo === undefined ? this.#managers.candidates(nowMs) : inRandomOrder(moveTo, this.#random),
+        except: this.#current,
+        startedAtMs: nowMs,
+        staggerMs: this.#init.managerStaggerMs,
+        budgetMs: this.#init.managerBudgetMs,
+        isMove: moveTo !== undefined,
+      },
+    );
   }
 
   #stepSearch(nowMs: number): void {
@@ -398,7 +402,7 @@ export class Steering {
   #follow(nowMs: number, current: string, gained: readonly string[]): void {
     if (!this.#managers.has(current)) this.#planSearch(nowMs, undefined);
     else if (gained.length > 0 && this.#search === undefined && this.#searchAtMs === undefined) {
-      if (followsNewcomers(gained.length, this.#zone.addresses.length, this.#random)) this.#planSearch(nowMs, this.#managers.shuffled(gained));
+      if (followsNewcomers(gained.length, this.#zone.addresses.length, this.#random)) this.#planSearch(nowMs, gained);
     }
   }
 

@@ -1,5 +1,5 @@
 import { type BackoffInit, pauseMs } from './backoff.ts';
-import { isSorted, missingFrom } from './sorted-addresses.ts';
+import { missingFrom, sorted } from './sorted-addresses.ts';
 
 /**
  * More addresses than this are not used: 300 sites with two managers each have 600, and 1024 are an answer of 16 KiB
@@ -56,7 +56,7 @@ export class Zone {
 
   /** Takes the outcome of a look-up. */
   take(nowMs: number, answer: ZoneAnswer): ZoneChange {
-    const found = [...(answer.ipv4?.addresses ?? []), ...(answer.ipv6?.addresses ?? [])];
+    const found = together(answer.ipv4?.addresses, answer.ipv6?.addresses);
     if (found.length === 0) {
       this.#failures += 1;
       this.problem = answer.ipv4 === undefined || answer.ipv6 === undefined ? 'failed' : 'empty';
@@ -68,10 +68,9 @@ export class Zone {
     this.#answeredAtMs = nowMs;
     this.lookUpAtMs = nowMs + this.#ttlMs(answer);
     // A family that got no answer keeps its addresses, as a DNS that fails altogether does.
-    if (answer.ipv4 === undefined) found.push(...this.addresses.filter((address) => !address.includes(':')));
-    if (answer.ipv6 === undefined) found.push(...this.addresses.filter((address) => address.includes(':')));
-    // Most answers are as the last one was: those that are in order already cost no sorting.
-    return this.#replace(isSorted(found) ? found.slice(0, MAX_MANAGERS) : [...new Set(found)].sort().slice(0, MAX_MANAGERS));
+    const kept = this.addresses.filter((address) => (address.includes(':') ? answer.ipv6 : answer.ipv4) === undefined);
+    const all = sorted(together(found, kept));
+    return this.#replace(all.length > MAX_MANAGERS ? all.slice(0, MAX_MANAGERS) : all);
   }
 
   /** Nobody in the zone answers: look again as soon as the least TTL allows, since the operator may be changing it. */
@@ -94,4 +93,10 @@ export class Zone {
       lost: missingFrom(before, addresses),
     };
   }
+}
+
+/** Both lists; the one itself when the other has nothing to add. */
+function together(one: readonly string[] = [], other: readonly string[] = []): readonly string[] {
+  if (other.length === 0) return one;
+  return one.length === 0 ? other : [...one, ...other];
 }

@@ -61,6 +61,8 @@ export class ActiveAgent {
   readonly #world: AgentWorld;
   readonly #controls = new Map<string, Control>();
   readonly #waiting = new Set<ClientSession>();
+  /** By which what is due later finds it, and keeps it no longer than it lives. */
+  readonly #handle: { agent: ActiveAgent | undefined } = { agent: this };
   /** Numbers that are drawn before others are. */
   #drawn: number | undefined;
   #lease: Lease | undefined;
@@ -178,6 +180,7 @@ export class ActiveAgent {
   /** It is a row again. */
   retire(): void {
     this.#isOver = true;
+    this.#handle.agent = undefined;
     this.links.release();
   }
 
@@ -203,20 +206,25 @@ export class ActiveAgent {
       this.links.follow(lease);
     }
     for (const session of this.#waiting) session.decide();
-    this.#sleep();
     onChange(this);
+    this.#sleep();
   }
 
   #sleep(): void {
+    if (this.#isOver || this.#isFrozen) return;
     const { queue } = this.#world;
     const wakeAtMs = Math.max(this.steering.wakeAtMs, queue.now);
     if (wakeAtMs >= this.#wakeAtMs || wakeAtMs === Number.POSITIVE_INFINITY) return;
     this.#wakeAtMs = wakeAtMs;
-    queue.at(wakeAtMs, () => {
-      if (this.#wakeAtMs !== wakeAtMs) return;
-      this.#wakeAtMs = Number.POSITIVE_INFINITY;
-      this.#event((steering, nowMs) => steering.tick(nowMs));
-    });
+    const handle = this.#handle;
+    queue.at(wakeAtMs, () => handle.agent?.wake(wakeAtMs));
+  }
+
+  /** It is time to look whether something is due. */
+  wake(atMs: number): void {
+    if (this.#wakeAtMs !== atMs) return;
+    this.#wakeAtMs = Number.POSITIVE_INFINITY;
+    this.#event((steering, nowMs) => steering.tick(nowMs));
   }
 
   #do(command: Command): void {
@@ -294,14 +302,18 @@ export class ActiveAgent {
   /** The next session of an agent in trouble; there is no memory in when they come. */
   #drawSession(): void {
     const { queue, curve, random } = this.#world;
-    this.#isDrawing = this.#isInTrouble && !this.#isOver;
+    this.#isDrawing = this.#isInTrouble;
     if (!this.#isDrawing) return;
     const ratePerMs = curve.ratePerMs(queue.now);
     const pauseMs = ratePerMs > 0 ? exponential(1 / ratePerMs, random) : Number.POSITIVE_INFINITY;
-    queue.after(Math.min(pauseMs, DRAW_AHEAD_MS), () => {
-      if (pauseMs < DRAW_AHEAD_MS && this.#isInTrouble && !this.#isOver) this.#begin();
-      this.#drawSession();
-    });
+    const handle = this.#handle;
+    queue.after(Math.min(pauseMs, DRAW_AHEAD_MS), () => handle.agent?.session(pauseMs < DRAW_AHEAD_MS));
+  }
+
+  /** A client connects, or would have later. */
+  session(isDrawn: boolean): void {
+    if (isDrawn && this.#isInTrouble) this.#begin();
+    this.#drawSession();
   }
 
   #begin(): void {

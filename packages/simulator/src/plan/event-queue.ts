@@ -11,7 +11,7 @@ export const MAX_EVENTS = 200_000_000;
 
 /** Virtual time: what is to happen, in order; what is due at the same moment in the order in which it was asked for. */
 export class EventQueue {
-  /** Milliseconds since the midnight before the run. */
+  /** Milliseconds; only differences mean something, and none is below 0. */
   now: number;
   #heap: Event[] = [];
   #order = 0;

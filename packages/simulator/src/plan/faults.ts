@@ -53,21 +53,21 @@ function watchOf(mesh: Mesh, site: VirtualSite, fault: Fault): Watch | undefined
   switch (fault.kind) {
     case 'siteDown':
     case 'drain':
-      return new Watch({ fault, met: mesh.agentsAt(site), isThere: isElsewhere });
+      return new Watch({ fault, nowMs: mesh.queue.now, met: mesh.agentsAt(site), isThere: isElsewhere });
     case 'relayDown': {
       const [relay] = relaysNamed(site, fault.relay);
       const uses = (agent: number): boolean => mesh.relays[mesh.rows.flow[agent] ?? -1] === relay;
-      return new Watch({ fault, met: mesh.agentsAt(site, relay), isThere: (agent) => mesh.siteOf(agent) !== undefined && !uses(agent) });
+      return new Watch({ fault, nowMs: mesh.queue.now, met: mesh.agentsAt(site, relay), isThere: (agent) => mesh.siteOf(agent) !== undefined && !uses(agent) });
     }
     case 'managerSilent': {
       const manager = site.managers[fault.manager - 1];
       if (manager === undefined) return undefined;
       const hasOther = (agent: number): boolean => (mesh.rows.manager[agent] ?? -1) >= 0 && mesh.rows.manager[agent] !== manager.index;
-      return new Watch({ fault, met: mesh.agentsOf(manager), isThere: hasOther });
+      return new Watch({ fault, nowMs: mesh.queue.now, met: mesh.agentsOf(manager), isThere: hasOther });
     }
     case 'siteUp':
     case 'join':
-      return new Watch({ fault, met: undefined, isThere });
+      return new Watch({ fault, nowMs: mesh.queue.now, met: undefined, isThere });
     default:
       return undefined;
   }

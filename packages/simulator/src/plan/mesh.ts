@@ -17,10 +17,10 @@ import type { Watch } from './watch.ts';
 /** So many agents in full at once are some gigabytes. */
 export const MAX_ACTIVE_AGENTS = 200_000;
 /** After the last agent has started, so that the run begins with a mesh at rest. */
-const REST_MS = 180_000;
+const REST_MS = 90_000;
 /** A site where something happens is looked at so often, as its managers do; others when renewals have added up. */
 const STEP_MS = 1000;
-const QUIET_STEP_MS = 60_000;
+const QUIET_STEP_MS = 120_000;
 const CLOSE_STEP_MS = 5000;
 /** So long after the last event of a site its relays have ended their slow start. */
 const BUSY_FOR_MS = 45_000;
@@ -136,8 +136,8 @@ export class Mesh {
     this.#stir(site);
     if (health === 'up') return;
     for (const manager of site.managers)
-      for (const relay of relays) for (const agent of [...this.rows.cell(this.#cell(manager, relay))]) this.#activate(agent);
-    for (const agent of [...this.#active.values()]) {
+      for (const relay of relays) for (const agent of this.rows.cell(this.#cell(manager, relay)).slice()) this.#activate(agent);
+    for (const agent of Array.from(this.#active.values())) {
       for (const relay of relays) agent.links.relayGone(relay);
       this.#changed(agent);
     }
@@ -464,10 +464,10 @@ export class Mesh {
     const renewals = Math.min(settled, poisson((settled * dtMs) / (this.#scenario.leaseTtlMs * MEAN_RENEWAL), this.#random));
     this.tally.hellos += renewals;
     for (let left = renewals; left > 0; left -= 1) {
-      const agent = this.#someSettled(cell);
-      if (agent === undefined) return;
       const choice = manager.choose(relay.name, []);
       if (choice?.isKept === true) return;
+      const agent = this.#someSettled(cell);
+      if (agent === undefined) return;
       if (choice === undefined) this.#activate(agent, { renewAtMs: this.queue.now });
       else if (choice.relay !== relay) {
         this.tally.rebalanced += 1;

@@ -120,7 +120,7 @@ export function countsOf({ tally }: Mesh): Counts {
 /** What a phase was, from the samples within it and the peaks of the mesh since it began. */
 export function phaseOf(
   mesh: Mesh,
-  init: { readonly fromMs: number; readonly faults: readonly Fault[]; readonly samples: readonly Sample[]; readonly before: Counts },
+  init: { readonly fromMs: number; readonly toMs: number; readonly faults: readonly Fault[]; readonly samples: readonly Sample[]; readonly before: Counts },
 ): Phase {
   const { relays, sites, peakClients } = mesh;
   const inUse = relays.filter(({ health, site }) => health === 'up' && sites[site]?.inZone === true);
@@ -130,7 +130,7 @@ export function phaseOf(
   const now = countsOf(mesh);
   return {
     fromMs: init.fromMs,
-    toMs: mesh.queue.now,
+    toMs: init.toMs,
     faults: init.faults,
     servers: inUse.length,
     clientsMean: rounded(mean(clients), 1),

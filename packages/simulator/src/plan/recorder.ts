@@ -53,11 +53,11 @@ export class Recorder {
   #direct = 0;
   #refused = 0;
 
-  constructor(components: { readonly relays: readonly VirtualRelay[]; readonly sites: readonly VirtualSite[]; readonly tally: Tally; readonly agents: number }) {
+  constructor(components: { readonly relays: readonly VirtualRelay[]; readonly sites: readonly VirtualSite[]; readonly tally: Tally }, init: { readonly agents: number }) {
     this.#relays = components.relays;
     this.#sites = components.sites;
     this.#tally = components.tally;
-    this.#agents = components.agents;
+    this.#agents = init.agents;
   }
 
   take(nowMs: number): void {

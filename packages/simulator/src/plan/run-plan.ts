@@ -4,30 +4,33 @@ import { countsOf, outcomeOf, type Phase, phaseOf, type PlanOutcome } from './ou
 import { Recorder, sampleTimes } from './recorder.ts';
 import { checkScenario, type Fault, type PlanScenario } from './scenario.ts';
 
+/** The clocks of agents begin at 0, and they start before the run does: inside, it is a day later. */
+const LATER_MS = 86_400_000;
+
 /**
  * Runs a mesh through its day. The same scenario gives the same outcome, to the last digit.
  * @throws PlanError for a scenario that is impossible or too large
  */
 export function runPlan(scenario: PlanScenario): PlanOutcome {
   checkScenario(scenario);
-  const mesh = new Mesh(scenario);
-  const { startMs, durationMs, faults } = scenario;
-  mesh.queue.runUntil(startMs);
+  const { startMs, durationMs, faults, agents } = scenario;
+  const mesh = new Mesh({ ...scenario, startMs: startMs + LATER_MS });
+  mesh.queue.runUntil(startMs + LATER_MS);
   mesh.tally.reset();
-  const recorder = new Recorder({ ...mesh, agents: scenario.agents.count });
-  for (const atMs of sampleTimes(startMs, durationMs, faults.map(({ atMs }) => atMs))) mesh.queue.at(atMs, () => recorder.take(atMs));
+  const recorder = new Recorder({ relays: mesh.relays, sites: mesh.sites, tally: mesh.tally }, { agents: agents.count });
+  for (const atMs of sampleTimes(startMs, durationMs, faults.map(({ atMs }) => atMs))) mesh.queue.at(atMs + LATER_MS, () => recorder.take(atMs));
   const phases: Phase[] = [];
   let fromMs = startMs;
   let struck: readonly Fault[] = [];
-  for (const atMs of [...new Set(faults.map((fault) => fault.atMs)), startMs + durationMs].sort((a, b) => a - b)) {
+  for (const toMs of [...new Set(faults.map(({ atMs }) => atMs)), startMs + durationMs].sort((a, b) => a - b)) {
     const before = countsOf(mesh);
     const from = recorder.samples.length;
     mesh.resetPeaks();
     for (const fault of struck) strike(mesh, fault);
-    mesh.queue.runUntil(atMs);
-    phases.push(phaseOf(mesh, { fromMs, faults: struck, samples: recorder.samples.slice(from), before }));
-    fromMs = atMs;
-    struck = faults.filter((fault) => fault.atMs === atMs);
+    mesh.queue.runUntil(toMs + LATER_MS);
+    phases.push(phaseOf(mesh, { fromMs, toMs, faults: struck, samples: recorder.samples.slice(from), before }));
+    fromMs = toMs;
+    struck = faults.filter(({ atMs }) => atMs === toMs);
   }
   return outcomeOf(mesh, scenario, recorder.samples, phases);
 }

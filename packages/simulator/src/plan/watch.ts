@@ -19,6 +19,7 @@ const CURVE_POINTS = 100;
 /** Watches where the agents go after one failure. */
 export class Watch {
   readonly fault: Fault;
+  readonly #sinceMs: number;
   /** Those that are still where they cannot stay; undefined: whoever comes counts. */
   readonly #remaining: Set<number> | undefined;
   readonly #seen = new Set<number>();
@@ -30,8 +31,9 @@ export class Watch {
    * @param init isThere: the agent has arrived where it may stay (or, of something new, there)
    * @param init met: the agents that have to go; undefined when something comes
    */
-  constructor(init: { readonly fault: Fault; readonly met: readonly number[] | undefined; readonly isThere: (agent: number) => boolean }) {
+  constructor(init: { readonly fault: Fault; readonly nowMs: number; readonly met: readonly number[] | undefined; readonly isThere: (agent: number) => boolean }) {
     this.fault = init.fault;
+    this.#sinceMs = init.nowMs;
     this.#remaining = init.met === undefined ? undefined : new Set(init.met);
     this.#met = init.met?.length ?? 0;
     this.#isThere = init.isThere;
@@ -48,7 +50,7 @@ export class Watch {
     if (!counts || !this.#isThere(agent)) return;
     if (this.#remaining === undefined) this.#seen.add(agent);
     else this.#remaining.delete(agent);
-    this.#movedMs.push(nowMs - this.fault.atMs);
+    this.#movedMs.push(nowMs - this.#sinceMs);
   }
 
   result(): Moves {
