@@ -13,7 +13,7 @@ export const INSPECTOR_OPTION = '--inspect-port=0';
 const INSPECTOR_PATIENCE_MS = 10_000;
 const POLL_MS = 20;
 /** Freed pages go back to the system a moment after the collection. */
-const SETTLE_MS = 1000;
+const SETTLE_MS = 500;
 const LISTENING = /Debugger listening on (ws:\S+)/gu;
 
 /** Node processes, started with `INSPECTOR_OPTION`, whose garbage can be collected from outside. */

@@ -7,13 +7,13 @@ import type { Bench, FigureGroup } from './figures/bench.ts';
 import { bulk } from './figures/bulk.ts';
 import { devices } from './figures/devices.ts';
 import { firstByte } from './figures/first-byte.ts';
-import { idleSessions } from './figures/idle-sessions.ts';
+import { idle } from './figures/idle.ts';
 import { manager } from './figures/manager.ts';
 import { sessions } from './figures/sessions.ts';
 import { type RunFacts, toJson, toMarkdown, toText } from './report.ts';
 import { Stage } from './stage.ts';
 
-const GROUPS: readonly FigureGroup[] = [idleSessions, devices, sessions, bulk, firstByte, manager];
+const GROUPS: readonly FigureGroup[] = [idle, devices, sessions, bulk, firstByte, manager];
 
 process.exitCode = await main(process.argv.slice(2));
 

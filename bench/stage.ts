@@ -47,7 +47,7 @@ export class Stage implements Bench {
     const smtpProxies: Lane[] = [];
     const starts: Starts = [
       () => startHaproxyChain('haproxy_tls', destinations, ours.tls),
-      () => startHaproxyChain('haproxy_mtls', destinations, ours.tls),
+      ...(isQuick ? [] : [() => startHaproxyChain('haproxy_mtls', destinations, ours.tls)]),
       () => startHaproxy(destinations),
       () => startNginx(destinations),
     ];
@@ -60,6 +60,10 @@ export class Stage implements Bench {
       if (found !== undefined) versions[name] = found;
     }
     return new Stage({ ours, lanes, smtpProxies, smtpSink: { port, pid: child.pid }, bulk, isQuick, rounds, versions, notes });
+  }
+
+  startOurs(): Promise<Ours> {
+    return Ours.start({ smtp: this.smtpSink.port, bulk: this.bulk.port });
   }
 
   note(text: string): void {

@@ -17,6 +17,8 @@ export interface Bench {
   readonly bulk: Bulk;
   readonly isQuick: boolean;
   readonly rounds: number;
+  /** One more of ours, that has done nothing yet; whoever asks for it stops it. */
+  startOurs(): Promise<Ours>;
   /** Something that a reader of the report must know. */
   note(text: string): void;
 }
@@ -46,6 +48,14 @@ export async function measureCpu(lane: Pick<Lane, 'halves'>, load: () => Promise
   await sleep(SETTLE_MS);
   const cpu = { relay: meters.relay?.stop(), agent: meters.agent?.stop() };
   return { seconds, cpu: Object.fromEntries(Object.entries(cpu).filter(([, value]) => value !== undefined)) };
+}
+
+const COMPILES: ReadonlySet<Candidate> = new Set(['ours', 'haraka']);
+const SHARE_TO_BEGIN = 0.1;
+
+/** How much of a load comes before it is measured: as much again where code is compiled while it runs, else a tenth. */
+export function warmUpOf(name: Candidate, count: number): number {
+  return COMPILES.has(name) ? count : Math.ceil(count * SHARE_TO_BEGIN);
 }
 
 /** Measures the lanes in turns, so that a machine that grows slower does so for all; what each gave, round by round. */

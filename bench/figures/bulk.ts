@@ -1,6 +1,6 @@
 import type { Figure } from '../figure.ts';
 import type { Direction } from '../load/bulk.ts';
-import { type Bench, chainCpu, type FigureGroup, figureOf, inTurns, measureCpu } from './bench.ts';
+import { type Bench, chainCpu, type FigureGroup, figureOf, inTurns, measureCpu, warmUpOf } from './bench.ts';
 
 const GB = 1e9;
 
@@ -15,11 +15,11 @@ export const bulk: FigureGroup = {
 };
 
 async function measureWay(bench: Bench, direction: Direction, streams: number): Promise<Figure[]> {
-  const total = bench.isQuick ? 0.25 * GB : GB;
+  const total = bench.isQuick ? 0.2 * GB : GB;
   const bytes = Math.ceil(total / streams);
   const lanes = bench.lanes.flatMap((lane) => (lane.ports.bulk === undefined ? [] : [{ name: lane.name, halves: lane.halves, port: lane.ports.bulk }]));
-  const move = (port: number): Promise<number> => bench.bulk.move({ port, direction, streams, bytes });
-  for (const { port } of lanes) await move(port);
+  const move = (port: number, count = bytes): Promise<number> => bench.bulk.move({ port, direction, streams, bytes: count });
+  for (const { name, port } of lanes) await move(port, warmUpOf(name, bytes));
   const results = await inTurns(lanes, bench.rounds, (lane) => measureCpu(lane, () => move(lane.port)));
   const moved = (bytes * streams) / GB;
   const perGb = (cpu: number | undefined): number | undefined => (cpu === undefined ? undefined : cpu / moved);

@@ -3,7 +3,7 @@ import type { Candidate, Figure } from '../figure.ts';
 import { HelperProcess } from '../load/helper-process.ts';
 import type { ProbeTask } from '../load/prober.ts';
 import { percentile } from '../statistics.ts';
-import { type Bench, type FigureGroup, figureOf, inTurns } from './bench.ts';
+import { type Bench, type FigureGroup, figureOf, inTurns, warmUpOf } from './bench.ts';
 
 const AT_ONCE = 50;
 const PROBED: ReadonlySet<Candidate> = new Set(['ours', 'haproxy_tls', 'haproxy_mtls']);
@@ -27,11 +27,12 @@ export const firstByte: FigureGroup = {
 };
 
 async function measureArrival(bench: Bench, prober: HelperProcess, arrival: ProbeTask['arrival']): Promise<Figure[]> {
-  const connections = bench.isQuick ? 15 : 40;
+  const connections = bench.isQuick ? 10 : 40;
   const proxies = bench.lanes.filter(({ name }) => PROBED.has(name)).map(({ name, ports }) => ({ name, port: ports.smtp }));
   const lanes: { readonly name: Candidate; readonly port: number }[] = [...proxies, { name: 'direct', port: bench.smtpSink.port }];
-  const probe = (port: number): Promise<number[]> => prober.ask<number[]>({ port, arrival, atOnce: AT_ONCE, connections } satisfies ProbeTask);
-  for (const { port } of lanes) await probe(port);
+  const probe = (port: number, count = connections): Promise<number[]> =>
+    prober.ask<number[]>({ port, arrival, atOnce: AT_ONCE, connections: count } satisfies ProbeTask);
+  for (const { name, port } of lanes) await probe(port, warmUpOf(name, connections));
   const results = await inTurns(lanes, bench.rounds, ({ port }) => probe(port));
   const name = arrival === 'steady' ? 'ttfb' : 'burst_ttfb';
   return Object.entries(PERCENTILES).flatMap(([label, share]) => {

@@ -13,6 +13,8 @@ export interface Lane {
   readonly ports: { readonly smtp: number; readonly bulk?: number };
   /** Roots of process trees. A single proxy is compared with the relay and has no other half. */
   readonly halves: { readonly relay?: number; readonly agent?: number };
+  /** Where memory is collected now and then: now. */
+  collectGarbage?(): Promise<void>;
   stop(): Promise<void>;
 }
 

@@ -73,7 +73,7 @@ export class Ours implements Lane {
 
   /** Relay and agent: what is resident then is what they need. */
   async collectGarbage(): Promise<void> {
-    for (const inspected of this.#inspected) await inspected.collectGarbage();
+    await Promise.all(this.#inspected.map((inspected) => inspected.collectGarbage()));
   }
 
   /** A file of the site's keys. */
