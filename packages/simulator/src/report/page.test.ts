@@ -46,7 +46,7 @@ test('nothing from outside becomes markup, wherever it stands', () => {
       {
         heading: EVIL,
         text: EVIL,
-        tables: [{ columns: [{ label: EVIL }], rows: [[EVIL]] }],
+        tables: [{ columns: [{ label: EVIL }, { label: EVIL }], rows: [[EVIL, EVIL]] }],
         plots: [samplePlot({ title: EVIL, xLabel: EVIL, yLabel: EVIL, series: [{ label: EVIL, values: [1, 2, 3] }], marks: [{ x: 1, label: EVIL }] })],
       },
     ],
