@@ -7,7 +7,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['packages/*/src/**/*.test.ts', 'test/rules/**/*.test.ts'],
+          include: ['packages/*/src/**/*.test.ts', 'test/rules/**/*.test.ts', 'test/bench/**/*.test.ts'],
           testTimeout: 20_000,
           // Many of them wait for deadlines and not for a core.
           maxWorkers: 3,

@@ -20,4 +20,6 @@ export interface Figure {
   readonly name: string;
   readonly unit: string;
   readonly values: Readonly<Partial<Record<Candidate, number>>>;
+  /** How far the rounds lie apart, as a share of their median; of figures that have rounds. */
+  readonly spreads?: Readonly<Partial<Record<Candidate, number>>>;
 }

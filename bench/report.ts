@@ -10,13 +10,14 @@ export interface RunFacts {
   readonly notes: readonly string[];
 }
 
-/** The object of `--json`: `{"figures": [{"name", "ours", "haproxy_tls", ..., "unit", "targets"}], ...}`. */
+/** The object of `--json`: `{"figures": [{"name", "ours", "haproxy_tls", ..., "unit", "spreads", "targets"}], ...}`. */
 export function toJson(figures: readonly Figure[], facts: RunFacts): object {
   return {
     figures: figures.map((figure) => ({
       name: figure.name,
       ...rounded(figure.values),
       unit: figure.unit,
+      ...(figure.spreads === undefined ? {} : { spreads: rounded(figure.spreads) }),
       targets: verdicts(figure).map(({ target, measured, reached }) => ({ ...target, measured: significant(measured), reached })),
     })),
     ...facts,
@@ -35,7 +36,7 @@ export function toText(figures: readonly Figure[], facts: RunFacts): string {
 export function toMarkdown(figures: readonly Figure[], facts: RunFacts): string {
   const [head = [], ...body] = rows(figures);
   const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
-  const rule = `|${head.map((_, column) => (isText(column, head.length) ? '---|' : '--:|')).join('')}`;
+  const rule = `|${head.map((_, column) => (isNumber(column, head.length) ? '--:|' : '---|')).join('')}`;
   const text = legend(figures, facts).map((entry) => `* ${entry}`);
   return [line(head), rule, ...body.map((row) => line(row)), '', ...text].join('\n');
 }
@@ -83,8 +84,9 @@ function candidatesOf(figures: readonly Figure[]): Candidate[] {
   return CANDIDATES.filter((candidate) => figures.some(({ values }) => values[candidate] !== undefined));
 }
 
-function isText(column: number, columns: number): boolean {
-  return column === 0 || column >= columns - 4;
+/** Between the name, and unit, ratio, target and verdict. */
+function isNumber(column: number, columns: number): boolean {
+  return column > 0 && column < columns - 4;
 }
 
 function align(cell: string, width: number, column: number): string {

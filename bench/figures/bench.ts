@@ -4,7 +4,7 @@ import type { Candidate, Figure } from '../figure.ts';
 import type { Bulk } from '../load/bulk.ts';
 import type { Lane } from '../peers/lane.ts';
 import type { Ours } from '../peers/ours.ts';
-import { median } from '../statistics.ts';
+import { median, spread } from '../statistics.ts';
 
 /** What a group of figures is measured with. */
 export interface Bench {
@@ -76,11 +76,14 @@ export function figureOf<T>(
   read: (sample: T) => number | undefined,
 ): Figure {
   const values: Partial<Record<Candidate, number>> = {};
+  const spreads: Partial<Record<Candidate, number>> = {};
   for (const [{ name }, samples] of results) {
     const found = samples.map(read).filter((value) => value !== undefined);
-    if (found.length > 0) values[name] = median(found);
+    if (found.length === 0) continue;
+    values[name] = median(found);
+    spreads[name] = spread(found);
   }
-  return { ...init, values };
+  return { ...init, values, spreads };
 }
 
 /** The CPU of both halves together, where there are two. */
