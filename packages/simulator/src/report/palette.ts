@@ -3,7 +3,7 @@
  * deuteranopia and tritanopia (Machado 2009). More series than these repeat them, in dashes.
  */
 export const LIGHT_SERIES = ['#0069b8', '#dc8a0c', '#0b4f1f', '#a83279', '#7a6800', '#23a8e8', '#4b2380', '#8a8d93'] as const;
-/** Hues like these in the same order, on a dark ground. */
+/** Hues like these in the same order and as far apart, on a dark ground. */
 export const DARK_SERIES = ['#2386ae', '#c65d08', '#93f09b', '#f091b8', '#b2a814', '#1fc8fa', '#9583ec', '#f3f0f4'] as const;
 
 /** Of the first, second and third round through the colours; later ones stay with the last. In pixels. */
