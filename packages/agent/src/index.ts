@@ -7,6 +7,7 @@ export { type Command, followsNewcomers, Steering, type SteeringInit } from './s
 export type { Lease, LeaseOffer } from './lease-state.ts';
 export { LinkHealth } from './link-health.ts';
 export type { ManagerFailure } from './manager-set.ts';
+export { inRandomOrder } from './random-order.ts';
 export { RelayRace } from './relay-race.ts';
 export { type DirectReason, type LinkState, type Route, withoutMesh } from './route.ts';
 export { MAX_MANAGERS, type ZoneAnswer } from './zone.ts';

@@ -1,10 +1,9 @@
 import { type AgentTimings, type Command, type Lease, type LeaseOffer, type ManagerFailure, Steering, type SteeringInit, type ZoneAnswer } from '@sekisho/agent';
 import type { RefusalCode, RelayAddress } from '@sekisho/wire';
-import { exponential, type Random } from '../load/random.ts';
+import type { Random } from '../load/random.ts';
 import { AgentLinks } from './agent-links.ts';
 import { ClientSession, type SessionEnd } from './client-session.ts';
 import type { EventQueue } from './event-queue.ts';
-import type { LoadCurve } from './load-curve.ts';
 import type { Choice, VirtualManager } from './virtual-manager.ts';
 import type { VirtualRelay } from './virtual-relay.ts';
 
@@ -13,7 +12,6 @@ export interface AgentWorld {
   readonly queue: EventQueue;
   readonly random: Random;
   readonly timings: AgentTimings;
-  readonly curve: LoadCurve;
   readonly failMode: 'open' | 'closed';
   readonly dnsDelayMs: number;
   readonly managerAt: (address: string) => VirtualManager | undefined;
@@ -48,8 +46,8 @@ export interface Memory {
 }
 
 const CONNECT_ROUND_TRIPS = 2;
-/** Sessions of an agent in trouble are drawn ahead so far, and then anew. */
-const DRAW_AHEAD_MS = 60_000;
+/** What is due later is looked at again after so long: most agents are a row again by then. */
+const LONGEST_SLEEP_MS = 5000;
 /** While an agent is brought back, chance has no say. */
 const NO_CHANCE = 1 - Number.EPSILON;
 
@@ -67,8 +65,6 @@ export class ActiveAgent {
   #drawn: number | undefined;
   #lease: Lease | undefined;
   #wakeAtMs = Number.POSITIVE_INFINITY;
-  #isInTrouble = false;
-  #isDrawing = false;
   #isFrozen = false;
   #isOver = false;
 
@@ -170,13 +166,6 @@ export class ActiveAgent {
     return this.#waiting.size === 0 && this.links.isQuiet && this.steering.isSettled(this.#world.queue.now);
   }
 
-  /** Sessions come one by one from now on, or no more. */
-  set isInTrouble(isInTrouble: boolean) {
-    if (isInTrouble === this.#isInTrouble) return;
-    this.#isInTrouble = isInTrouble;
-    if (isInTrouble && !this.#isDrawing) this.#drawSession();
-  }
-
   /** It is a row again. */
   retire(): void {
     this.#isOver = true;
@@ -213,8 +202,8 @@ export class ActiveAgent {
   #sleep(): void {
     if (this.#isOver || this.#isFrozen) return;
     const { queue } = this.#world;
-    const wakeAtMs = Math.max(this.steering.wakeAtMs, queue.now);
-    if (wakeAtMs >= this.#wakeAtMs || wakeAtMs === Number.POSITIVE_INFINITY) return;
+    const wakeAtMs = Math.min(Math.max(this.steering.wakeAtMs, queue.now), queue.now + LONGEST_SLEEP_MS);
+    if (wakeAtMs >= this.#wakeAtMs) return;
     this.#wakeAtMs = wakeAtMs;
     const handle = this.#handle;
     queue.at(wakeAtMs, () => handle.agent?.wake(wakeAtMs));
@@ -224,7 +213,8 @@ export class ActiveAgent {
   wake(atMs: number): void {
     if (this.#wakeAtMs !== atMs) return;
     this.#wakeAtMs = Number.POSITIVE_INFINITY;
-    this.#event((steering, nowMs) => steering.tick(nowMs));
+    if (this.steering.wakeAtMs <= atMs) this.#event((steering, nowMs) => steering.tick(nowMs));
+    else this.#sleep();
   }
 
   #do(command: Command): void {
@@ -299,24 +289,8 @@ export class ActiveAgent {
     this.#controls.delete(address);
   }
 
-  /** The next session of an agent in trouble; there is no memory in when they come. */
-  #drawSession(): void {
-    const { queue, curve, random } = this.#world;
-    this.#isDrawing = this.#isInTrouble;
-    if (!this.#isDrawing) return;
-    const ratePerMs = curve.ratePerMs(queue.now);
-    const pauseMs = ratePerMs > 0 ? exponential(1 / ratePerMs, random) : Number.POSITIVE_INFINITY;
-    const handle = this.#handle;
-    queue.after(Math.min(pauseMs, DRAW_AHEAD_MS), () => handle.agent?.session(pauseMs < DRAW_AHEAD_MS));
-  }
-
-  /** A client connects, or would have later. */
-  session(isDrawn: boolean): void {
-    if (isDrawn && this.#isInTrouble) this.#begin();
-    this.#drawSession();
-  }
-
-  #begin(): void {
+  /** A client connects. */
+  begin(): void {
     const { queue, timings, failMode, onSession } = this.#world;
     const session: ClientSession = new ClientSession({
       queue,

@@ -1,4 +1,4 @@
-import { followsNewcomers, type AgentTimings, type LeaseOffer, type ZoneAnswer } from '@sekisho/agent';
+import { type AgentTimings, followsNewcomers, inRandomOrder, type LeaseOffer, type ZoneAnswer } from '@sekisho/agent';
 import { type Random, seeded } from '../load/random.ts';
 import { ActiveAgent, type AgentWorld, type Memory } from './active-agent.ts';
 import { AgentRows, NONE } from './agent-rows.ts';
@@ -7,6 +7,7 @@ import { EventQueue } from './event-queue.ts';
 import { LoadCurve } from './load-curve.ts';
 import { answerWith, NameService } from './name-service.ts';
 import { PlanError } from './plan-error.ts';
+import { Pool } from './pool.ts';
 import { type PlanScenario, timingsOf } from './scenario.ts';
 import { Tally } from './tally.ts';
 import { type Choice, VirtualManager } from './virtual-manager.ts';
@@ -31,6 +32,8 @@ const MEAN_RENEWAL = 0.5 * 0.95;
 const ROUNDING_MS = 1000;
 /** Pauses are drawn from their upper half. */
 const MEAN_PAUSE = 0.75;
+/** TCP, TLS, and the hello itself; the longest that one takes. */
+const HELLO_ROUND_TRIPS = 3 * 1.25;
 /** Looking for a settled agent among those that are not. */
 const MAX_TRIES = 64;
 const TICKET = Buffer.alloc(0);
@@ -55,6 +58,8 @@ export class Mesh {
   readonly #active = new Map<number, ActiveAgent>();
   /** Those that only wait for dead managers, which stay dead until they are told: rows that remember more. */
   readonly #frozen = new Map<number, ActiveAgent>();
+  /** Those whose sessions are stories of their own. */
+  readonly #troubled: Pool;
   readonly #managerAt = new Map<string, VirtualManager>();
   readonly #relayAt = new Map<string, VirtualRelay>();
   /** By site: the first relay's index. */
@@ -86,6 +91,7 @@ export class Mesh {
       cells += site.relays.length;
     }
     this.rows = new AgentRows({ count: agents.count, cells });
+    this.#troubled = new Pool({ count: agents.count });
     this.names = new NameService({ random: this.#random }, { dns: scenario.dns, addresses: this.zone });
     this.peakClients = new Int32Array(this.relays.length);
     this.#busyUntilMs = sites.map(() => this.queue.now);
@@ -95,6 +101,7 @@ export class Mesh {
     for (const manager of this.managers) manager.probe();
     for (const site of this.sites) this.#plan(site, this.queue.now + STEP_MS);
     this.#startAgents();
+    this.queue.after(STEP_MS, () => this.#troubledSessions());
   }
 
   /** The addresses that are registered now. */
@@ -214,7 +221,6 @@ export class Mesh {
       queue: this.queue,
       random: this.#random,
       timings: this.#timings,
-      curve: this.curve,
       failMode: agents.failMode,
       dnsDelayMs: dns.delayMs,
       managerAt: (address) => this.#managerAt.get(address),
@@ -236,10 +242,36 @@ export class Mesh {
     const { count, startSpreadMs } = this.#scenario.agents;
     const beganMs = this.queue.now;
     const start = (agent: number): void => {
-      this.#register(new ActiveAgent(this.#world, agent)).start();
+      if (this.#scenario.compact === false || !this.#startSettled(agent)) this.#register(new ActiveAgent(this.#world, agent)).start();
       if (agent + 1 < count) this.queue.at(beganMs + (startSpreadMs * (agent + 1)) / count, () => start(agent + 1));
     };
     this.queue.at(beganMs, () => start(0));
+  }
+
+  /**
+   * A start in which nothing happens: the first manager, in the agent's own order, has time and a relay for it before it
+   * would ask another one. False when it is not so, and the agent must be simulated.
+   */
+  #startSettled(agent: number): boolean {
+    const { rows, tally, queue } = this;
+    const version = this.names.versionAt(this.names.cacheOf(agent), queue.now);
+    const [address = ''] = inRandomOrder(this.names.addresses(version), this.#random);
+    const manager = this.#managerAt.get(address);
+    if (manager?.health !== 'up' || manager.clients >= manager.maxAgents) return false;
+    const waitMs = manager.waitMs + manager.site.roundTripMs * HELLO_ROUND_TRIPS;
+    const choice = waitMs < this.#timings.managerStaggerMs ? manager.choose(undefined, []) : undefined;
+    if (choice?.relay.health !== 'up' || !choice.relay.connect()) return false;
+    manager.serve(true);
+    tally.hellos += 1;
+    tally.lookUps += 1;
+    manager.clients += 1;
+    rows.manager[agent] = manager.index;
+    rows.relay[agent] = choice.relay.index;
+    rows.second[agent] = choice.second?.index ?? NONE;
+    rows.version[agent] = version;
+    rows.move(agent, this.#cell(manager, choice.relay));
+    this.#setFlow(agent, choice.relay);
+    return true;
   }
 
   #register(agent: ActiveAgent): ActiveAgent {
@@ -325,7 +357,8 @@ export class Mesh {
     rows.move(id, manager === undefined || relay?.site !== manager.site.index ? NONE : this.#cell(manager, relay));
     const flow = agent.flow;
     this.#setFlow(id, flow);
-    agent.isInTrouble = flow === undefined;
+    if (flow === undefined) this.#troubled.add(id);
+    else this.#troubled.delete(id);
     for (const watch of this.watches) watch.look(id, this.queue.now);
     if (this.#scenario.compact === false || flow === undefined || flow !== relay || !agent.isQuiet) return;
     const { dead } = steering;
@@ -337,6 +370,18 @@ export class Mesh {
     }
     this.#active.delete(id);
     rows.setActive(id, 0);
+  }
+
+  /** The sessions of the next second of all agents in trouble. */
+  #troubledSessions(): void {
+    const { now } = this.queue;
+    const sessions = poisson(this.curve.ratePerMs(now) * STEP_MS * this.#troubled.size, this.#random);
+    for (let left = sessions; left > 0; left -= 1)
+      this.queue.after(STEP_MS * this.#random(), () => {
+        const agent = this.#troubled.any(this.#random);
+        if (agent !== undefined) this.#active.get(agent)?.begin();
+      });
+    this.queue.after(STEP_MS, () => this.#troubledSessions());
   }
 
   #setFlow(agent: number, relay: VirtualRelay | undefined): void {

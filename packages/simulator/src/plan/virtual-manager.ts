@@ -80,6 +80,11 @@ export class VirtualManager {
     if (forgets) this.#table = this.#newTable();
   }
 
+  /** How long a hello that comes now waits for its turn. */
+  get waitMs(): number {
+    return Math.max(0, this.#busyUntilMs - this.#components.queue.now);
+  }
+
   /** When a hello that comes now is answered: they wait for each other. */
   serve(isNew: boolean): number {
     const { managerConnectionsPerSecond, managerRenewalsPerSecond } = this.#scenario.cost satisfies CostModel;
