@@ -37,6 +37,13 @@ const NOT_A_LIMIT: Readonly<Record<string, readonly string[]>> = {
     'outbreak/notices/message/html-text MAX_CODE_POINT',
     'relay/supervisor/detection-queue MAX_ID',
   ],
+  'what simulated mails look like, to the byte': [
+    'simulator/load/content/mail HEADER_BYTES',
+    'simulator/load/content/mail LINE_BYTES',
+    'simulator/load/content/mail EMPTY_LINE_BYTES',
+    'simulator/load/content/mail MIN_MAIL_BYTES',
+    'simulator/load/pop3/mailbox MAX_NUMBER',
+  ],
   'our own rhythm, which nobody else can change': [
     'agent/listener KEEP_ALIVE_AFTER_MS',
     'agent/manager-client LONGEST_SLEEP_MS',
@@ -72,6 +79,13 @@ const NOT_A_LIMIT: Readonly<Record<string, readonly string[]>> = {
     'outbreak/notices/notice-server SWEEP_MS',
     'outbreak/notices/notice-server RESCAN_EVERY_MS',
     'outbreak/notices/notice-tally LOG_INTERVAL_MS',
+    'simulator/load/generator START_TICK_MS',
+    'simulator/load/generator SWEEP_MS',
+    'simulator/load/generator ARRIVAL_TICK_MS',
+    'simulator/load/offices READY_POLL_MS',
+    'simulator/load/pacer TICK_MS',
+    'simulator/load/run-load TICK_MS',
+    'simulator/load/worker SAMPLE_MS',
   ],
   'what counts as a success': [
     'agent/relay-pool SHORT_LIFE_MS',
@@ -87,6 +101,9 @@ const NOT_A_LIMIT: Readonly<Record<string, readonly string[]>> = {
     'relay/inspect/spool READ_BYTES',
     'relay/scan/instream-frames COPY_BELOW_BYTES',
     'relay/scan/instream-frames BLOCK_BYTES',
+    'simulator/load/content/content-pump MAX_ALLOWANCE_BYTES',
+    'simulator/load/content/mail SLICE_BYTES',
+    'simulator/load/figures/bitmap FIRST_BYTES',
   ],
   'arithmetic of time, weights and estimates': [
     'auth/pki/validity BACKDATE_MS',
@@ -98,6 +115,8 @@ const NOT_A_LIMIT: Readonly<Record<string, readonly string[]>> = {
     'outbreak/notices/rate-limit MINUTE_MS',
     'cli/files/certificate-findings WARN_BEFORE_MS',
     'scheduler/relay-table MIN_FALLBACK_HEADROOM',
+    'simulator/load/figures/load-result US_PER_MS',
+    'simulator/load/figures/timeline US_PER_MS',
   ],
 };
 
