@@ -163,6 +163,7 @@ export class ActiveAgent {
 
   /** Nothing is going on but renewals, look-ups, and probes of dead managers. */
   get isQuiet(): boolean {
+    for (const { isBroken } of this.#controls.values()) if (isBroken) return false;
     return this.#waiting.size === 0 && this.links.isQuiet && this.steering.isSettled(this.#world.queue.now);
   }
 

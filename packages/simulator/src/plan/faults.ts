@@ -31,8 +31,7 @@ export function strike(mesh: Mesh, fault: Fault): void {
       mesh.setManagers(site, site.managers.slice(fault.manager - 1, fault.manager), fault.kind === 'managerSilent' ? 'silent' : 'up', false);
       break;
     case 'line':
-      mesh.stir(site);
-      site.lineFactor = fault.factor;
+      mesh.setLine(site, fault.factor);
       break;
     case 'drain':
     case 'join':

@@ -139,6 +139,8 @@ export class Mesh {
   /** Relays of a site die or come back. Returns nothing; broken sessions are counted. */
   setRelays(site: VirtualSite, relays: readonly VirtualRelay[], health: Health): void {
     this.#advance(site);
+    // Its managers have just heard of it, also where we looked at the site long ago.
+    for (const manager of site.managers) if (manager.health === 'up') manager.probe();
     for (const relay of relays) this.tally.broken += relay.become(health, this.queue.now);
     this.#stir(site);
     if (health === 'up') return;
@@ -171,10 +173,16 @@ export class Mesh {
       if (steering.dead.some((address) => addresses.has(address))) this.queue.after(pauseMs * this.#random(), () => this.#activate(id));
   }
 
-  /** Something was done to the line, or else, of a site. */
-  stir(site: VirtualSite): void {
+  /** The line of a site is another one. */
+  setLine(site: VirtualSite, factor: number): void {
     this.#advance(site);
+    site.lineFactor = factor;
     this.#stir(site);
+  }
+
+  /** Brings the sessions of all sites up to now; quiet ones are looked at seldom. */
+  advance(): void {
+    for (const site of this.sites) this.#advance(site);
   }
 
   /** The zone is another from now on; each cache sees it when it fetches next. */
@@ -241,11 +249,11 @@ export class Mesh {
   #startAgents(): void {
     const { count, startSpreadMs } = this.#scenario.agents;
     const beganMs = this.queue.now;
-    const start = (agent: number): void => {
+    const begin = (agent: number): void => {
       if (this.#scenario.compact === false || !this.#startSettled(agent)) this.#register(new ActiveAgent(this.#world, agent)).start();
-      if (agent + 1 < count) this.queue.at(beganMs + (startSpreadMs * (agent + 1)) / count, () => start(agent + 1));
+      if (agent + 1 < count) this.queue.at(beganMs + (startSpreadMs * (agent + 1)) / count, () => begin(agent + 1));
     };
-    this.queue.at(beganMs, () => start(0));
+    this.queue.at(beganMs, () => begin(0));
   }
 
   /**
@@ -283,11 +291,13 @@ export class Mesh {
     return agent;
   }
 
-  /** Makes a row an agent in full, in the state that it is in. */
-  #activate(id: number, due: { readonly renewAtMs?: number; readonly lookUpAtMs?: number } = {}): ActiveAgent | undefined {
+  /** Makes a row an agent in full, in the state that it is in, and lets something happen to it, or else time go by. */
+  #activate(id: number, happens: (agent: ActiveAgent) => void = start, due: { readonly renewAtMs?: number; readonly lookUpAtMs?: number } = {}): void {
     const manager = this.managers[this.rows.manager[id] ?? NONE];
     const relay = this.relays[this.rows.relay[id] ?? NONE];
-    if (this.rows.active[id] === 1 || manager === undefined || relay === undefined) return this.#active.get(id);
+    const active = this.#active.get(id);
+    if (active !== undefined) return happens(active);
+    if (manager === undefined || relay === undefined) return;
     const { now } = this.queue;
     const intervalMs = this.#renewalMs();
     const renewAtMs = due.renewAtMs ?? now + intervalMs * this.#random();
@@ -303,8 +313,7 @@ export class Mesh {
     const agent = this.#register(frozen ?? new ActiveAgent(this.#world, id));
     if (frozen === undefined) agent.resume(memory, this.#offer(manager, choice));
     else agent.thaw(memory, this.#offer(manager, choice));
-    agent.start();
-    return agent;
+    happens(agent);
   }
 
   /** One that died long ago is in no lease any more. */
@@ -411,7 +420,7 @@ export class Mesh {
   /** A lease names another relay to an agent that is nothing but a row: it connects there, and leaves the old one. */
   #moveSettled(manager: VirtualManager, agent: number, { relay, second, isKept }: Choice): void {
     if (!relay.connect()) {
-      this.#activate(agent)?.pushed(manager, this.#offer(manager, { relay, second, isKept }));
+      this.#activate(agent, (full) => full.pushed(manager, this.#offer(manager, { relay, second, isKept })));
       return;
     }
     const old = this.relays[this.rows.relay[agent] ?? NONE];
@@ -442,7 +451,7 @@ export class Mesh {
       // What it would do is decided by the agent's own rule; only those that do something, or know more, are simulated.
       const drawn = this.#random();
       const moves = change.lost.has(manager.address) || (change.gained > 0 && followsNewcomers(change.gained, after.length, () => drawn));
-      if (moves || this.#frozen.has(agent)) this.#activate(agent, { lookUpAtMs: now + this.#timings.ttlMinMs })?.lookUpNow(drawn);
+      if (moves || this.#frozen.has(agent)) this.#activate(agent, (full) => full.lookUpNow(drawn), { lookUpAtMs: now + this.#timings.ttlMinMs });
       else this.rows.version[agent] = version;
     }
   }
@@ -459,7 +468,7 @@ export class Mesh {
       const manager = site.managers[Math.floor(this.#random() * site.managers.length)];
       const agents = manager === undefined ? [] : this.rows.cell(this.#cell(manager, relay));
       const agent = agents[Math.floor(this.#random() * agents.length)];
-      if (agent !== undefined) this.#activate(agent)?.trouble();
+      if (agent !== undefined) this.#activate(agent, (full) => full.trouble());
     }
   }
 
@@ -513,7 +522,7 @@ export class Mesh {
       if (choice?.isKept === true) return;
       const agent = this.#someSettled(cell);
       if (agent === undefined) return;
-      if (choice === undefined) this.#activate(agent, { renewAtMs: this.queue.now });
+      if (choice === undefined) this.#activate(agent, start, { renewAtMs: this.queue.now });
       else if (choice.relay !== relay) {
         this.tally.rebalanced += 1;
         this.#moveSettled(manager, agent, choice);
@@ -543,4 +552,8 @@ export class Mesh {
     for (let agent = 0; agent < this.rows.count; agent += 1) if (holds(agent)) agents.push(agent);
     return agents;
   }
+}
+
+function start(agent: ActiveAgent): void {
+  agent.start();
 }

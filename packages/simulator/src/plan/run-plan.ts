@@ -16,9 +16,10 @@ export function runPlan(scenario: PlanScenario): PlanOutcome {
   const { startMs, durationMs, faults, agents } = scenario;
   const mesh = new Mesh({ ...scenario, startMs: startMs + LATER_MS });
   mesh.queue.runUntil(startMs + LATER_MS);
+  mesh.advance();
   mesh.tally.reset();
   const recorder = new Recorder({ relays: mesh.relays, sites: mesh.sites, tally: mesh.tally }, { agents: agents.count });
-  for (const atMs of sampleTimes(startMs, durationMs, faults.map(({ atMs }) => atMs))) mesh.queue.at(atMs + LATER_MS, () => recorder.take(atMs));
+  for (const atMs of sampleTimes(startMs, durationMs, faults.map(({ atMs }) => atMs))) mesh.queue.at(atMs + LATER_MS, () => (mesh.advance(), recorder.take(atMs)));
   const phases: Phase[] = [];
   let fromMs = startMs;
   let struck: readonly Fault[] = [];
@@ -28,6 +29,7 @@ export function runPlan(scenario: PlanScenario): PlanOutcome {
     mesh.resetPeaks();
     for (const fault of struck) strike(mesh, fault);
     mesh.queue.runUntil(toMs + LATER_MS);
+    mesh.advance();
     phases.push(phaseOf(mesh, { fromMs, toMs, faults: struck, samples: recorder.samples.slice(from), before }));
     fromMs = toMs;
     struck = faults.filter(({ atMs }) => atMs === toMs);
