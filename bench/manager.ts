@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { type IssuedSite, Operator } from '@sekisho/auth';
 import { ControlConnection, type Credentials, Listener } from '@sekisho/channel';
 import { CONTROL_ALPN, type RelayReport } from '@sekisho/wire';
@@ -14,11 +15,12 @@ import type { RoleOrder } from './manager/role.ts';
  * What one manager can do: new devices a second (TCP, TLS with certificates on both sides, hello, lease, close), the same
  * with a resumed session, and renewals on connections that stay; then the time to an answer at half of the target.
  *
- * The manager has the first core for itself, auth and the devices share the others, so the rates seen are often theirs.
+ * The manager has the first core, the devices have the others, and auth is where there is room: rates seen are often theirs.
  * What the manager can do is therefore also counted: asks answered for each second of CPU that its process (all threads,
- * from /proc) has used. Auth's CPU is counted in the same way, since a small site runs both on one core.
+ * from /proc) has used. Auth's CPU is counted in the same way, since a small site runs both on one core; and so is that of
+ * a server that does nothing but accept TLS with Node (`node_tls`), which no manager in Node can outdo.
  *
- *     node bench/manager.ts [--quick] [--json] [--only=new|resumed|renewal]
+ *     node bench/manager.ts [--quick] [--json] [--only=new|resumed|renewal] [--seconds=N]
  */
 
 export interface Figure {
@@ -54,22 +56,33 @@ const AT_ONCE: Readonly<Record<Kind, number>> = { new: 16, resumed: 16, renewal:
 interface Measured extends LoadResult {
   readonly managerCpuSeconds: number;
   readonly authCpuSeconds: number;
+  readonly bareCpuSeconds: number;
   readonly agentsCpuSeconds: number;
 }
 
 interface Bench {
   readonly manager: ChildProcess;
   readonly auth: ChildProcess;
+  /** A TLS server of Node's and nothing else: what nobody who uses it can do without. */
+  readonly bare: ChildProcess;
   readonly agents: ChildProcess;
   stop(): Promise<void>;
 }
 
-/** The manager's lines of the bench. Takes about 30 s, or 15 s when `quick`. */
-export async function managerFigures({ quick, only }: { readonly quick: boolean; readonly only?: string | undefined }): Promise<Figure[]> {
+export interface FiguresInit {
+  readonly quick: boolean;
+  /** Of one kind of ask only. */
+  readonly only?: string | undefined;
+  /** Of each measurement; each kind has two, and half as much to warm up. */
+  readonly seconds?: number | undefined;
+}
+
+/** The manager's lines of the bench. Takes about 40 s, or 20 s when `quick`. */
+export async function managerFigures({ quick, only, seconds = quick ? 1.5 : 4 }: FiguresInit): Promise<Figure[]> {
   const bench = await startBench(quick ? 300 : 1000);
   try {
     const figures: Figure[] = [];
-    for (const kind of KINDS.filter((each) => only === undefined || each === only)) figures.push(...(await figuresOf(bench, kind, quick ? 1.5 : 4)));
+    for (const kind of KINDS.filter((each) => only === undefined || each === only)) figures.push(...(await figuresOf(bench, kind, seconds)));
     return figures;
   } finally {
     await bench.stop();
@@ -78,33 +91,44 @@ export async function managerFigures({ quick, only }: { readonly quick: boolean;
 
 async function figuresOf(bench: Bench, kind: Kind, seconds: number): Promise<Figure[]> {
   const atOnce = AT_ONCE[kind];
+  const target = TARGETS[kind];
+  const name = `manager.${kind}`;
   await measure(bench, { kind, seconds: seconds / 2, rate: 0, atOnce });
   const most = await measure(bench, { kind, seconds, rate: 0, atOnce });
-  const half = await measure(bench, { kind, seconds, rate: TARGETS[kind] / 2, atOnce });
-  const name = `manager.${kind}`;
-  const target = TARGETS[kind];
-  const perSecond = (cpuSeconds: number): number => Math.round(most.done / cpuSeconds);
-  return [
-    { name: `${name}_per_cpu_second`, ours: perSecond(most.managerCpuSeconds), unit: '1/s', target },
-    { name: `${name}_per_cpu_second_with_auth`, ours: perSecond(most.managerCpuSeconds + most.authCpuSeconds), unit: '1/s', target },
-    { name: `${name}_auth_per_cpu_second`, ours: perSecond(most.authCpuSeconds), unit: '1/s', target },
-    { name: `${name}_agents_per_cpu_second`, ours: perSecond(most.agentsCpuSeconds), unit: '1/s', target },
-    { name: `${name}_seen_per_second`, ours: Math.round(most.done / most.seconds), unit: '1/s', target },
+  const half = await measure(bench, { kind, seconds, rate: target / 2, atOnce });
+  const rate = (what: string, cpu: number, { done }: Measured = most): Figure => ({
+    name: `${name}_${what}`,
+    ours: Math.round(done / cpu),
+    unit: '1/s',
+    target,
+  });
+  const figures = [
+    rate('per_cpu_second', most.managerCpuSeconds),
+    rate('per_cpu_second_with_auth', most.managerCpuSeconds + most.authCpuSeconds),
+    rate('auth_per_cpu_second', most.authCpuSeconds),
+    rate('agents_per_cpu_second', most.agentsCpuSeconds),
+    rate('seen_per_second', most.seconds),
     { name: `${name}_half_seen_per_second`, ours: Math.round(half.done / half.seconds), unit: '1/s', target: target / 2 },
     { name: `${name}_resumed_share`, ours: most.resumed / most.done, unit: '', target: kind === 'resumed' ? 1 : 0 },
     { name: `${name}_failed`, ours: most.failed + half.failed, unit: '', target: 0 },
     { name: `${name}_answer_p50`, ours: half.p50Ms, unit: 'ms', target: ANSWER_TARGET_MS },
     { name: `${name}_answer_p99`, ours: half.p99Ms, unit: 'ms', target: ANSWER_TARGET_MS },
   ];
+  if (kind === 'renewal') return figures;
+  const bareOrder = { kind, rate: 0, atOnce, isBare: true } as const;
+  await measure(bench, { ...bareOrder, seconds: seconds / 4 });
+  const bare = await measure(bench, { ...bareOrder, seconds: seconds / 2 });
+  return [...figures, rate('node_tls_per_cpu_second', bare.bareCpuSeconds, bare)];
 }
 
-async function measure({ manager, auth, agents }: Bench, order: LoadOrder): Promise<Measured> {
-  const before = [manager, auth, agents].map(cpuSeconds);
+async function measure({ manager, auth, bare, agents }: Bench, order: LoadOrder): Promise<Measured> {
+  const children = [manager, auth, bare, agents];
+  const before = children.map(cpuSeconds);
   const result = await ask<LoadResult>(agents, order);
-  const [managerCpuSeconds = 0, authCpuSeconds = 0, agentsCpuSeconds = 0] = [manager, auth, agents].map(
+  const [managerCpuSeconds = 0, authCpuSeconds = 0, bareCpuSeconds = 0, agentsCpuSeconds = 0] = children.map(
     (child, index) => cpuSeconds(child) - (before[index] ?? 0),
   );
-  return { ...result, managerCpuSeconds, authCpuSeconds, agentsCpuSeconds };
+  return { ...result, managerCpuSeconds, authCpuSeconds, bareCpuSeconds, agentsCpuSeconds };
 }
 
 /** What all threads of a process have used, in seconds: the scheduler counts in nanoseconds. */
@@ -121,20 +145,22 @@ async function startBench(deviceCount: number): Promise<Bench> {
   const devices = await enroll(operator, deviceCount);
   const relayPorts = await Promise.all(RELAYS.map((name) => startRelay(name, credentials(operator, keys, 'relay'))));
   const children: ChildProcess[] = [];
-  const start = (file: string, cores: string): ChildProcess => {
+  const start = (file: string, cores?: string): ChildProcess => {
     const child = fork(join(import.meta.dirname, 'manager', file), { stdio: ['ignore', 'ignore', 'inherit', 'ipc'], execArgv: execArgv(file, children.length) });
-    if (availableParallelism() > 1) pin(child, cores);
+    if (cores !== undefined && availableParallelism() > 1) pin(child, cores);
     children.push(child);
     return child;
   };
   const others = `1-${Math.max(1, availableParallelism() - 1)}`;
   const storeUrl = `sqlite:${join(directory.path, 'site.db')}`;
-  const auth = start('role.ts', others);
+  const auth = start('role.ts');
   const { port: authPort } = await ask<{ port: number }>(auth, authOrder(operator, keys, storeUrl));
   const manager = start('role.ts', '0');
   const { port } = await ask<{ port: number }>(manager, managerOrder(operator, keys, { storeUrl, authPort, relayPorts, devices: deviceCount }));
+  const bare = start('role.ts', '0');
+  const { port: barePort } = await ask<{ port: number }>(bare, { role: 'bare', credentials: credentials(operator, keys, 'manager') });
   const agents = start('agents.ts', others);
-  const order: AgentsOrder = { port, caPem: operator.caCertPem, managerName: MANAGER_NAME, devices };
+  const order: AgentsOrder = { port, barePort, caPem: operator.caCertPem, managerName: MANAGER_NAME, devices };
   await ask(agents, order);
   const stop = async (): Promise<void> => {
     for (const child of children) {
@@ -146,7 +172,7 @@ async function startBench(deviceCount: number): Promise<Bench> {
     for (const relay of relays.splice(0)) relay.close();
     await directory.remove();
   };
-  return { manager, auth, agents, stop };
+  return { manager, auth, bare, agents, stop };
 }
 
 /** With SEKISHO_PROFILE=DIRECTORY each process leaves a CPU profile there. */
@@ -255,11 +281,12 @@ function ask<T>(child: ChildProcess, message: RoleOrder | AgentsOrder | LoadOrde
 }
 
 if (import.meta.main) {
-  const figures = await managerFigures({
-    quick: process.argv.includes('--quick'),
-    only: process.argv.find((word) => word.startsWith('--only='))?.slice('--only='.length),
+  const { values } = parseArgs({
+    options: { quick: { type: 'boolean', default: false }, json: { type: 'boolean' }, only: { type: 'string' }, seconds: { type: 'string' } },
   });
-  if (process.argv.includes('--json')) console.log(JSON.stringify({ figures }));
+  const { quick, only } = values;
+  const figures = await managerFigures({ quick, only, seconds: values.seconds === undefined ? undefined : Number(values.seconds) });
+  if (values.json === true) console.log(JSON.stringify({ figures }));
   else {
     console.log(`${availableParallelism()} cores (${cpus()[0]?.model}), Node ${process.version}\n`);
     for (const { name, ours, unit, target } of figures)

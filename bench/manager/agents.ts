@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import type { TLSSocket } from 'node:tls';
 import { ChannelError, connectEndpoint, ControlConnection, secureContext, SessionStore } from '@sekisho/channel';
 import { CONTROL_ALPN, macBytes, type Message, PROTOCOL_VERSIONS } from '@sekisho/wire';
@@ -12,6 +13,7 @@ export interface DeviceKeys {
 
 export interface AgentsOrder {
   readonly port: number;
+  readonly barePort: number;
   readonly caPem: string;
   readonly managerName: string;
   readonly devices: readonly DeviceKeys[];
@@ -24,6 +26,8 @@ export interface LoadOrder {
   /** Asks begun a second, answered or not; 0: as many as `atOnce` loops can. */
   readonly rate: number;
   readonly atOnce: number;
+  /** At the server that has TLS and nothing else: a byte each way instead of hello and lease. */
+  readonly isBare?: boolean;
 }
 
 export interface LoadResult {
@@ -79,7 +83,7 @@ async function load(wanted: LoadOrder): Promise<LoadResult> {
   if (wanted.kind === 'renewal') await connectAll();
   else hangUp();
   // Its servers change their key and forget; here nothing is to be measured but what was asked for.
-  if (wanted.kind === 'resumed') for (const device of devices) await meet(device, device.sessions);
+  if (wanted.kind === 'resumed') for (const device of devices) await meet(device, wanted);
   const latenciesMs: number[] = [];
   let failed = 0;
   let resumed = 0;
@@ -87,7 +91,7 @@ async function load(wanted: LoadOrder): Promise<LoadResult> {
     device.isBusy = true;
     try {
       if (wanted.kind === 'renewal') await ask(device.connection, device);
-      else if (await meet(device, wanted.kind === 'resumed' ? device.sessions : undefined)) resumed += 1;
+      else if (await meet(device, wanted)) resumed += 1;
       latenciesMs.push(performance.now() - dueMs);
     } catch (error) {
       if (!(error instanceof ChannelError)) throw error;
@@ -148,25 +152,35 @@ function next(): Device | undefined {
 }
 
 /** One life of a device that was not there before; true when its TLS session was an old one. */
-async function meet(device: Device, sessions?: SessionStore): Promise<boolean> {
-  const socket = await open(device, sessions);
-  const connection = controlOf(socket);
-  try {
-    await ask(connection, device);
-    return socket.isSessionReused();
-  } finally {
-    connection.close();
+async function meet(device: Device, { kind, isBare = false }: LoadOrder): Promise<boolean> {
+  const sessions = kind === 'resumed' ? device.sessions : undefined;
+  const socket = await open(device, isBare ? order.barePort : order.port, sessions);
+  if (isBare) await exchangeByte(socket);
+  else {
+    const connection = controlOf(socket);
+    try {
+      await ask(connection, device);
+    } finally {
+      connection.close();
+    }
   }
+  return socket.isSessionReused();
 }
 
-function open({ context }: Device, sessions?: SessionStore): Promise<TLSSocket> {
-  const { port, managerName: serverName } = order;
+async function exchangeByte(socket: TLSSocket): Promise<void> {
+  const ended = once(socket.resume(), 'end');
+  socket.write('.');
+  await ended;
+  socket.end();
+}
+
+function open({ context }: Device, port: number, sessions?: SessionStore): Promise<TLSSocket> {
   return connectEndpoint({
     host: '127.0.0.1',
     port,
     context,
     alpn: CONTROL_ALPN,
-    expect: { role: 'manager', serverName },
+    expect: { role: 'manager', serverName: order.managerName },
     timeoutMs: ANSWER_MS,
     sessions,
   });
@@ -195,7 +209,7 @@ async function ask(connection: Connection | undefined, { mac }: Device): Promise
 }
 
 async function connectAll(): Promise<void> {
-  for (const device of devices) device.connection ??= controlOf(await open(device));
+  for (const device of devices) device.connection ??= controlOf(await open(device, order.port));
 }
 
 function hangUp(): void {

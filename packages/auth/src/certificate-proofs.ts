@@ -1,6 +1,6 @@
-import { createHash, X509Certificate } from 'node:crypto';
+import { hash, X509Certificate } from 'node:crypto';
 import { identityOf } from '@sekisho/channel';
-import { packRights } from '@sekisho/wire';
+import { macBytes, packRights } from '@sekisho/wire';
 import { BoundedMap } from './bounded-map.ts';
 import { formatSerial } from './pki/serial.ts';
 
@@ -10,6 +10,7 @@ export interface OperatorProof {
   /** SHA-256 of the DER. */
   readonly fingerprint: Buffer;
   readonly mac: string;
+  readonly macBytes: Buffer;
   /** Bits of RIGHTS. */
   readonly rights: number;
   readonly serial: string;
@@ -52,7 +53,7 @@ export class CertificateProofs {
 
   /** Reads a certificate in DER, whatever a stranger made of it. */
   read(der: Buffer): CertificateProof {
-    const fingerprint = createHash('sha256').update(der).digest();
+    const fingerprint = hash('sha256', der, 'buffer');
     const key = fingerprint.toString('latin1');
     const known = this.#devices.get(key) ?? this.#strangers.get(key);
     if (known !== undefined) return known;
@@ -78,6 +79,7 @@ export class CertificateProofs {
       kind: 'operator',
       fingerprint,
       mac: identity.mac,
+      macBytes: macBytes(identity.mac),
       rights: packRights(identity.rights),
       serial: formatSerial(certificate.serialNumber),
       notBeforeMs: Date.parse(certificate.validFrom),

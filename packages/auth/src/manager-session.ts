@@ -33,7 +33,7 @@ export class ManagerSession {
     this.#init = init;
     this.#connection = new ControlConnection<FromManager>(
       socket,
-      { accepts: ['hello', 'authorize', 'ping', 'refuse'], maxPending: 1, maxBufferedBytes: MAX_BUFFERED_BYTES },
+      { accepts: ['hello', 'authorize', 'ping', 'refuse'], maxPending: 1, maxBufferedBytes: MAX_BUFFERED_BYTES, isBatched: true },
       { onMessage: (message) => this.#onMessage(message), onClose: (error) => components.onClose(error) },
     );
   }

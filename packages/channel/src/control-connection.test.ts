@@ -270,3 +270,45 @@ test('property: the bytes may be cut anywhere', async () => {
   for (const byte of bytes) client.write(Buffer.from([byte]));
   await until(() => messages.length === 2 * sent.length);
 });
+
+describe('a connection that sends in batches', () => {
+  /** Writes to the socket, and the frames in each. */
+  function watched(socket: TLSSocket): number[] {
+    const writes: number[] = [];
+    const write = socket.write.bind(socket);
+    socket.write = (chunk: Buffer) => {
+      writes.push(new FrameReader(ACCEPTS).push(chunk).length);
+      return write(chunk);
+    };
+    return writes;
+  }
+
+  test('what is said in one turn is one write at its end, in order', async () => {
+    const { connection, heard } = await withPeer({ isBatched: true });
+    const writes = watched(connection.socket);
+    for (let id = 1; id <= 50; id += 1) connection.send(ping(id));
+    expect(writes).toEqual([]);
+    await until(() => heard.length === 50);
+    connection.send(ping(51));
+    await until(() => heard.length === 51);
+    expect(writes).toEqual([50, 1]);
+    expect(heard).toEqual(Array.from({ length: 51 }, (_, index) => ({ type: 'ping', id: index + 1 })));
+  });
+
+  test('what was said before it is closed goes out first, and only once', async () => {
+    const { connection, heard, peer } = await withPeer({ isBatched: true });
+    const writes = watched(connection.socket);
+    connection.send(ping(1));
+    connection.close();
+    connection.send(ping(2));
+    await until(() => peer.readableEnded);
+    expect(heard).toEqual([ping(1)]);
+    expect(writes).toEqual([1]);
+  });
+
+  test('what waits for the end of the turn counts against the limit', async () => {
+    const { connection, ends } = await withPeer({ isBatched: true, maxBufferedBytes: 1000 });
+    for (let id = 1; !connection.closed && id < 1000; id += 1) connection.send(ping(id));
+    expect(ends).toMatchObject([{ code: 'BUSY', message: expect.stringContaining('the peer does not read') }]);
+  });
+});

@@ -97,6 +97,22 @@ describe('who is let in', () => {
     expect(rejects).toEqual([]);
   });
 
+  test('a device that is known is read from what is remembered, and is itself; another one with its names is not', async () => {
+    const { port, connections } = await open();
+    for (const { certPem: cert, keyPem: key } of [mesh.device, mesh.renewedDevice, mesh.device, stranger.device]) {
+      const before = connections.length;
+      device(port, { cert, key });
+      await until(() => connections.length > before);
+    }
+    const [first, second, again, other] = connections.map(({ peer }) => peer);
+    expect(again).toEqual(first);
+    // What is remembered is one and the same, certificate and all.
+    expect(again!.certificate).toBe(first!.certificate);
+    expect([first!.serial, second!.serial]).toEqual([mesh.device.serial, mesh.renewedDevice.serial]);
+    expect(first!.fingerprint.equals(second!.fingerprint)).toBe(false);
+    expect(other).toMatchObject({ verified: false, identity: { mac: MAC } });
+  });
+
   test('an expired, a self-signed and a foreign certificate are handed over unverified, with the reason', async () => {
     const { port, connections } = await open();
     for (const { certPem: cert, keyPem: key } of [mesh.expiredDevice, mesh.macOnlyDevice, stranger.device]) {

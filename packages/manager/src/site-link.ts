@@ -108,7 +108,7 @@ export class SiteLink {
       });
       const made: ControlConnection<FromServer> = new ControlConnection<FromServer>(
         socket,
-        { accepts: this.#accepts(), maxPending, maxBufferedBytes: MAX_BUFFERED_BYTES },
+        { accepts: this.#accepts(), maxPending, maxBufferedBytes: MAX_BUFFERED_BYTES, isBatched: true },
         { onMessage: (message) => this.#onMessage(made, message), onClose: (error) => this.#onClose(made, error) },
       );
       connection = made;

@@ -46,8 +46,9 @@ class Writer {
   #buffer = Buffer.allocUnsafe(4096);
   #length = 0;
 
-  reset(): void {
-    this.#length = 0;
+  /** Begins a record behind `headerBytes` that its caller fills in. */
+  reset(headerBytes: number): void {
+    this.#length = headerBytes;
   }
 
   /** Makes room for a field and returns the offset of its value. */
@@ -77,7 +78,9 @@ class Writer {
   }
 
   copy(): Buffer {
-    return Buffer.from(this.#buffer.subarray(0, this.#length));
+    const bytes = Buffer.allocUnsafe(this.#length);
+    this.#buffer.copy(bytes, 0, 0, this.#length);
+    return bytes;
   }
 
   #grow(bytes: number): void {
@@ -90,9 +93,12 @@ class Writer {
 
 const writer = new Writer();
 
-/** Encodes a record. Throws WireError when a value is out of its field's bounds. */
-export function encodeFields<S extends Fields>(fields: S, value: RecordOf<S>): Buffer {
-  writer.reset();
+/**
+ * Encodes a record, behind `headerBytes` that are the caller's to fill in. Throws WireError when a value is out of its
+ * field's bounds.
+ */
+export function encodeFields<S extends Fields>(fields: S, value: RecordOf<S>, headerBytes = 0): Buffer {
+  writer.reset(headerBytes);
   writeFields(fields, value);
   return writer.copy();
 }

@@ -13,12 +13,10 @@ const NAME_OF_TYPE = new Map<number, MessageName>(
 /** Encodes a message as one frame. Throws WireError when a field is out of bounds. */
 export function encodeFrame<N extends MessageName>(message: Message<N>): Buffer {
   const { type, maxBytes, fields } = MESSAGES[message.type];
-  const body = encodeFields<Fields>(fields, message);
-  const frame = Buffer.allocUnsafe(HEADER_BYTES + body.length);
+  const frame = encodeFields<Fields>(fields, message, HEADER_BYTES);
   if (frame.length > maxBytes) throw new WireError('TOO_LONG', `a ${message.type} frame of ${frame.length} bytes`);
-  frame.writeUInt16BE(body.length + 1, 0);
+  frame.writeUInt16BE(frame.length - LENGTH_BYTES, 0);
   frame[LENGTH_BYTES] = type;
-  body.copy(frame, HEADER_BYTES);
   return frame;
 }
 

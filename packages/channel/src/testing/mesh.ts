@@ -15,6 +15,8 @@ export interface Mesh {
   readonly expiredSite: IssuedSite;
   readonly expiredDevice: IssuedCertificate;
   readonly macOnlyDevice: IssuedCertificate;
+  /** The device with another certificate, as after a renewal. */
+  readonly renewedDevice: IssuedCertificate;
 }
 
 /** Makes a mesh with keys of its own, and leaves no file. */
@@ -40,6 +42,7 @@ async function makeIn(path: string): Promise<Mesh> {
     site: await operator.issueSite({ site: 'tokyo-1', days: 1 }),
     otherSite: await operator.issueSite({ site: 'osaka-1', days: 1 }),
     device: await operator.enrollDevice(init),
+    renewedDevice: await operator.enrollDevice(init),
     macOnlyDevice: await operator.enrollDevice({ ...init, proof: 'mac-only' }),
     expiredSite,
     expiredDevice,
