@@ -447,6 +447,24 @@ describe('last words', () => {
     expect([ends[0], far.bytes.toString(), far.wasReset]).toEqual(['socket_reset', '421 closing\r\n', false]);
   });
 
+  test('what comes in the turn in which the socket breaks, behind a large chunk, is given back to the window', async () => {
+    const { far, server, ends, splice, socket } = await scene();
+    server.end('421 closing\r\n');
+    await until(() => far.ended);
+    // In which order a turn brings these cannot be caused from outside: the break comes behind the first chunk.
+    const onData = splice.onData.bind(splice);
+    splice.onData = (chunk) => {
+      onData(chunk);
+      if (!socket.destroyed) splice.takeSocketError();
+      socket.destroy();
+    };
+    // Four windows: what is not given back in the first is missing for good.
+    await far.send(randomBytes(4 * WINDOW_BYTES));
+    far.stream.end();
+    await until(() => ends.length === 1);
+    expect([ends[0], far.wasReset]).toEqual(['socket_reset', false]);
+  });
+
   test('they wait in the stream for an agent that reads late, while the socket breaks', async () => {
     const { far, server, counts, ends, socket } = await scene();
     far.isReading = false;

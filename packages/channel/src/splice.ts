@@ -213,6 +213,8 @@ export class Splice implements MuxStreamHandler {
   #discard(): void {
     this.#isDiscarding = true;
     this.#isBlocked = false;
+    // What else comes in this turn is not to wait for a write that will not be: its credit would be lost.
+    this.#isGathering = false;
     this.#held = undefined;
     this.#credit();
     this.#checkEnd();
