@@ -30,11 +30,21 @@ test.each(['warn', 'error', 'fatal'] as const)('%s does not wait, and comes behi
   expect(writes.map(messages)).toEqual([['a', 'b']]);
 });
 
-test('a turn that logs without end does not fill the memory', () => {
+test('a turn that logs without end is written in pieces of whole lines, each small enough for a pipe to take at once', async () => {
   const { log, writes } = scene();
-  for (let line = 0; line < 1000; line += 1) log.info('x'.repeat(200));
-  expect(writes.length).toBeGreaterThan(3);
-  for (const lines of writes) expect(lines.length).toBeLessThan(66 * 1024);
+  for (let line = 0; line < 100; line += 1) log.info(`${line} ${'雪'.repeat(200)}`);
+  expect(writes.length).toBeGreaterThan(10);
+  await turn();
+  for (const lines of writes) expect(Buffer.byteLength(lines)).toBeLessThanOrEqual(4096);
+  expect(writes.flatMap(messages).map((text) => Number.parseInt(String(text), 10))).toEqual(Array.from({ length: 100 }, (_, line) => line));
+});
+
+test('a line that is longer than that is a write of its own', async () => {
+  const { log, writes } = scene();
+  log.info('a');
+  for (const _ of [1, 2]) log.info({ list: Array.from({ length: 100 }, (__, index) => 'x'.repeat(60) + index) }, 'long');
+  await turn();
+  expect(writes.map(messages)).toEqual([['a'], ['long'], ['long']]);
 });
 
 const logger = new URL('logger.ts', import.meta.url).href;

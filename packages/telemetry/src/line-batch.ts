@@ -1,7 +1,10 @@
 import type { DestinationStream } from 'pino';
 
-/** A turn that logs more than this does not wait for its end. */
-const MAX_PENDING_CHARACTERS = 64 * 1024;
+/**
+ * What Linux writes to a pipe in one piece (PIPE_BUF, pipe(7)): a relay's workers have the same standard output, and a
+ * longer write could end up in the middle of another one's line. Lines beyond it do not wait for the turn's end.
+ */
+const MAX_PENDING_BYTES = 4096;
 /** As in pino's levels. */
 const WARN = 40;
 
@@ -17,15 +20,19 @@ export class LineBatch implements DestinationStream {
   readonly #sink: DestinationStream;
   readonly #flush = (): void => this.flush();
   #pending = '';
+  #pendingBytes = 0;
 
   constructor(sink: DestinationStream) {
     this.#sink = sink;
   }
 
   write(line: string): void {
+    const bytes = Buffer.byteLength(line);
+    if (this.#pendingBytes + bytes > MAX_PENDING_BYTES) this.flush();
     if (this.#pending === '') setImmediate(this.#flush);
     this.#pending += line;
-    if (this.lastLevel >= WARN || this.#pending.length > MAX_PENDING_CHARACTERS) this.flush();
+    this.#pendingBytes += bytes;
+    if (this.lastLevel >= WARN) this.flush();
   }
 
   /** Writes what waits. */
@@ -33,6 +40,7 @@ export class LineBatch implements DestinationStream {
     const lines = this.#pending;
     if (lines === '') return;
     this.#pending = '';
+    this.#pendingBytes = 0;
     this.#sink.write(lines);
   }
 }
