@@ -1,5 +1,5 @@
 import { mkdirSync } from 'node:fs';
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { expect, test } from 'vitest';
 import { workplace } from '../testing/command.ts';
 import { duration, forward, positive, relay, share, size, watched } from './load-arguments.ts';
@@ -78,7 +78,7 @@ test.each<[string, () => unknown]>([
   ['a rate of 0', () => positive('0')],
   ['a rate without an end', () => positive('Infinity')],
 ])('%s is refused', (_, parse) => {
-  expect(parse).toThrow();
+  expect(parse).toThrow(InvalidArgumentError);
 });
 
 test('the line of progress says how it goes', () => {

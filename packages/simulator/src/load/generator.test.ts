@@ -33,8 +33,8 @@ interface Bench {
   readonly generator: Generator;
   readonly targets: { send: Target; fetch: Target };
   /** Lets it run for so many milliseconds, or until something is true, and returns its books. */
-  run(until: number | (() => boolean)): Promise<Balance>;
-  books(): Balance;
+  readonly run: (until: number | (() => boolean)) => Promise<Balance>;
+  readonly books: () => Balance;
 }
 
 /** Servers and clients in this process; `through` stands between them. */

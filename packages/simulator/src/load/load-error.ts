@@ -18,7 +18,6 @@ export const LOAD_ERRORS = {
 } as const;
 
 export type LoadErrorCode = keyof typeof LOAD_ERRORS;
-export const LOAD_ERROR_CODES = Object.keys(LOAD_ERRORS) as LoadErrorCode[];
 
 /** How far a session had come. `final`: the mail was sent whole, and its reply was not there yet. */
 export const STAGES = ['connect', 'greeting', 'commands', 'content', 'final', 'quit'] as const;

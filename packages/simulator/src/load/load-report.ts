@@ -32,7 +32,9 @@ function summary(result: LoadResult): string {
     ? 'no mail lost or altered'
     : `${up.lost} MAILS LOST, ${up.altered + down.altered} ALTERED`;
   const relay = timeToRelay === null ? '' : `, time to relay ${ms(timeToRelay.p50)} (p99 ${ms(timeToRelay.p99)}, max ${ms(timeToRelay.max)})`;
-  return `${decimal(perSecond)} sessions/s${relay}, ${rate(upBytesPerSecond)} up and ${rate(downBytesPerSecond)} down, ${count(inAll.failed)} sessions failed, ${mails}.`;
+  // In bulk a session lasts until the end.
+  const pace = perSecond === 0 ? '' : `${decimal(perSecond)} sessions/s${relay}, `;
+  return `${pace}${rate(upBytesPerSecond)} up and ${rate(downBytesPerSecond)} down, ${count(inAll.failed)} sessions failed, ${mails}.`;
 }
 
 function sessions({ sessions: { completed, failed, perSecond }, mails, phases, perSecond: curve }: LoadResult): Section {

@@ -226,7 +226,7 @@ function unreadyText(unready: readonly Unready[], { way }: LoadSettings): string
     `${unready.length} of ${count} offices have no connection to a relay after ${READY_TIMEOUT_MS / 1000} s:`,
     ...named,
     ...(others > 0 ? [`  and ${others} more`] : []),
-    'docs/errors.md says what the codes mean. A site takes 100 agents of one address unless manager.maxPerAddress and relay.maxPerAddress say',
-    'otherwise, and a ticket is for the relays of the table: one that is tried with --relay stands there, drained (sekisho table drain).',
+    'docs/errors.md says what the codes mean. How many agents of one address a site takes say manager.maxPerAddress and relay.maxPerAddress.',
+    'A ticket is for the relays of the table: one that is tried with --relay stands there, drained (sekisho table drain).',
   ].join('\n');
 }

@@ -44,7 +44,7 @@ export class Servers {
     this.#init = init;
   }
 
-  /** Binds a server; resolves with its port, rejects with the error of the system. */
+  /** Binds a server; resolves with its port, rejects when it cannot be had. */
   async listen({ protocol, host, port }: ServerInit): Promise<number> {
     const { tls, workers } = this.#init;
     const accept = (socket: Socket): void => this.#accept(socket, protocol);
@@ -53,7 +53,9 @@ export class Servers {
         ? createServer({ noDelay: true }, accept)
         : createTlsServer({ noDelay: true, cert: tls.certPem, key: tls.keyPem }, accept);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    server.once('error', reject);
+    server.once('error', (error: NodeJS.ErrnoException) =>
+      reject(new Error(`a simulated mail server cannot listen at ${host}, port ${port}: ${error.code ?? error.message}`)),
+    );
     // A client that leaves in the middle of a handshake is counted by the client.
     server.on('tlsClientError', () => {});
     // Not with one process: another run at the same port would get a share of its mail.

@@ -53,7 +53,7 @@ const END_OF_DATA = '.\r\n';
 /** The body twice over, so that what begins anywhere in a slice goes on for one more. */
 export const PATTERN = pattern();
 /** One slice of the body. */
-export const SLICE = PATTERN.subarray(0, SLICE_BYTES);
+const SLICE = PATTERN.subarray(0, SLICE_BYTES);
 
 /** Lines of base64 characters, none of which begins with a dot; no two lines of a slice are the same. */
 function pattern(): Buffer {
@@ -78,7 +78,7 @@ export function mailBytes(wanted: number): number {
 }
 
 /** Writes the header of a mail into a buffer of at least HEADER_BYTES. */
-export function writeHeader(into: Buffer, run: RunId, mail: Mail): void {
+function writeHeader(into: Buffer, run: RunId, mail: Mail): void {
   TEMPLATE.copy(into);
   into.write(run, RUN_AT, 'latin1');
   into.write(mail.worker.toString(16).padStart(WORKER.length, '0'), WORKER_AT, 'latin1');
@@ -123,7 +123,7 @@ export function endOf(bytes: number): Buffer {
 }
 
 /** A mail of up to one slice, with header and final dot, to be written at once. */
-export function wholeMail(run: RunId, mail: Mail): Buffer {
+function wholeMail(run: RunId, mail: Mail): Buffer {
   const end = endOf(mail.bytes);
   const whole = Buffer.allocUnsafe(HEADER_BYTES + end.length);
   writeHeader(whole, run, mail);
