@@ -3,7 +3,7 @@ import { type Figure as ManagerFigure, managerFigures } from '../manager.ts';
 import type { Bench, FigureGroup } from './bench.ts';
 
 /** Of each of its measurements. */
-const QUICK_SECONDS = 0.5;
+const QUICK_SECONDS = 0.4;
 
 /** Each of ours by the name that manager.ts measures it under: rates for each second of the manager's own CPU. */
 const RATES: Readonly<Record<string, string>> = {

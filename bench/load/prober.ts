@@ -13,7 +13,7 @@ export interface ProbeTask {
 }
 
 /** A client holds its connection for up to twice as long, by chance. */
-const MEAN_HOLD_MS = 100;
+const MEAN_HOLD_MS = 250;
 const BETWEEN_BURSTS_MS = 20;
 
 /** Resolves with the time from connect() to the first byte. */
