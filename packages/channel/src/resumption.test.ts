@@ -312,6 +312,7 @@ describe('connectEndpoint with a store', () => {
     const init = target(port);
     await call(init);
     await expect(connectEndpoint({ ...init, ...wanted })).rejects.toMatchObject({ code: 'IDENTITY' });
+    await until(() => connections.length === 2);
     expect(connections.every(({ socket }) => !socket.isSessionReused())).toBe(true);
   });
 
@@ -364,6 +365,24 @@ describe('connectEndpoint with a store', () => {
     await expect(connectEndpoint(init)).rejects.toMatchObject({ code: 'UNREACHABLE' });
     expect(init.sessions?.size).toBe(1);
   });
+});
+
+test('a session is found by the address, the protocol and everything that its server was checked for', () => {
+  const store = new SessionStore();
+  const target = { host: '192.0.2.1', port: 7025, alpn: ALPN, expect: { role: 'relay', site: 'tokyo-1', serverName: MANAGER_NAME } } as const;
+  store.set(target, { session: Buffer.alloc(1), peer: {} as Peer });
+  expect(store.get({ ...target, expect: { ...target.expect } })).toBeDefined();
+  for (const other of [
+    { ...target, host: '192.0.2.2' },
+    { ...target, port: 7026 },
+    { ...target, alpn: 'sekisho-data/1' },
+    { ...target, expect: { ...target.expect, role: 'manager' } as const },
+    { ...target, expect: { ...target.expect, site: 'osaka-1' } },
+    { ...target, expect: { ...target.expect, serverName: 'evil.example.com' } },
+    { ...target, expect: { role: 'relay', site: 'tokyo-1' } as const },
+    { ...target, expect: { role: 'relay', serverName: MANAGER_NAME } as const },
+  ])
+    expect(store.get(other), JSON.stringify(other)).toBeUndefined();
 });
 
 test('a store keeps the sessions of the 64 servers met last, and none of a size that none has', () => {
