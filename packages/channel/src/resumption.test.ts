@@ -308,11 +308,11 @@ describe('connectEndpoint with a store', () => {
     ['role', { expect: { role: 'relay', serverName: MANAGER_NAME } }],
     ['site', { expect: { role: 'manager', serverName: MANAGER_NAME, site: 'osaka-1' } }],
   ])('a server of another %s than is wanted now is not let through by an old session', async (_what, wanted) => {
-    const { port, connections } = await open();
+    const { port, connections, rejects } = await open();
     const init = target(port);
     await call(init);
     await expect(connectEndpoint({ ...init, ...wanted })).rejects.toMatchObject({ code: 'IDENTITY' });
-    await until(() => connections.length === 2);
+    await until(() => connections.length + rejects.length === 2);
     expect(connections.every(({ socket }) => !socket.isSessionReused())).toBe(true);
   });
 
