@@ -18,10 +18,13 @@ export class LoadProcesses {
   readonly #exits: Promise<void>[] = [];
   readonly #broken = Promise.withResolvers<never>();
   #onWord: (child: ChildProcess, word: Word) => void = () => {};
+  readonly #answerTimeoutMs: number;
   #mayEnd = false;
 
-  constructor(components: LoadProcessesComponents) {
+  /** @param init answerTimeoutMs: for a process to say that it has stopped, beyond its grace, and how its books stand */
+  constructor(components: LoadProcessesComponents, init: { readonly answerTimeoutMs: number }) {
     this.#components = components;
+    this.#answerTimeoutMs = init.answerTimeoutMs;
     // Whoever waits for something of the children hears of it; nobody may be waiting just then.
     this.#broken.promise.catch(() => {});
   }
@@ -46,7 +49,7 @@ export class LoadProcesses {
   async stop(graceMs: number): Promise<void> {
     const stopped = this.#all((word) => (word.type === 'stopped' ? word : undefined));
     this.#orderAll({ type: 'stop', graceMs });
-    await stopped;
+    await this.#within(graceMs + this.#answerTimeoutMs, stopped);
   }
 
   /** Closes the books, and resolves with them when all processes have ended by themselves. */
@@ -56,8 +59,8 @@ export class LoadProcesses {
       return word.type === 'finished' ? word.outcome : undefined;
     });
     this.#orderAll({ type: 'close' });
-    const all = await outcomes;
-    await Promise.all(this.#exits);
+    const all = await this.#within(this.#answerTimeoutMs, outcomes);
+    await this.#within(this.#answerTimeoutMs, Promise.all(this.#exits));
     return all;
   }
 
@@ -103,6 +106,15 @@ export class LoadProcesses {
     };
     await Promise.race([promise, this.#broken.promise]);
     return this.#children.map((child) => taken.get(child)).filter((one) => one !== undefined);
+  }
+
+  async #within<T>(ms: number, answers: Promise<T>): Promise<T> {
+    const timer = setTimeout(() => this.#broken.reject(new LoadProblem('a load process does not answer: it has more to do than it can. Give more --processes, or less load')), ms);
+    try {
+      return await Promise.race([answers, this.#broken.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   #orderAll(order: Order): void {

@@ -54,7 +54,10 @@ export interface Progress {
 const READY_TIMEOUT_MS = 30_000;
 /** For sessions that run when the time is over. */
 const GRACE_MS = 15_000;
+/** Beyond that, and for the books at the end: who says nothing for so long has no time for it any more. */
+const ANSWER_TIMEOUT_MS = 30_000;
 const TICK_MS = 1000;
+const NOTHING_MEASURED = 'ended before anything was measured';
 const OWN_NAME = 'load';
 /** Of the offices that are not ready, so many are named. */
 const NAMED_OFFICES = 5;
@@ -67,8 +70,11 @@ export async function runLoad(components: LoadComponents, settings: LoadSettings
   const problem = roomProblem(wishOf(settings), roomOfThisMachine()) ?? (await aimProblem(aimsOf(settings.way), settings.ownTargets));
   if (problem !== undefined) throw new LoadProblem(problem);
   const timeline = new Timeline();
-  const processes = new LoadProcesses({ spawn: components.spawn, onSample: (sample) => timeline.add(sample) });
+  const processes = new LoadProcesses({ spawn: components.spawn, onSample: (sample) => timeline.add(sample) }, { answerTimeoutMs: ANSWER_TIMEOUT_MS });
   const abandoned = new AbortController();
+  // Also when this process ends at once: a load process that is too busy to see that is killed.
+  const onExit = (): void => processes.kill();
+  process.once('exit', onExit);
   try {
     const run = new LoadRun({ ...components, processes, timeline, abandoned: abandoned.signal }, settings).run();
     // When a process ends before its time, it is that which is told, and not what comes of it.
@@ -77,6 +83,7 @@ export async function runLoad(components: LoadComponents, settings: LoadSettings
   } finally {
     abandoned.abort();
     processes.kill();
+    process.off('exit', onExit);
   }
 }
 
@@ -112,6 +119,7 @@ class LoadRun {
     try {
       this.#phase = 'warming up';
       await this.#wait(warmUpMs);
+      if (this.#components.interrupted.aborted) throw new LoadProblem(NOTHING_MEASURED);
       this.#phase = 'measuring';
       this.#usage.begin(childrenOfAll());
       const measuredAtMs = performance.now();
@@ -167,7 +175,7 @@ class LoadRun {
       if (interrupted.aborted) resolve();
       interrupted.addEventListener('abort', () => resolve(), { once: true });
     });
-    throw new LoadProblem('ended before anything was measured');
+    throw new LoadProblem(NOTHING_MEASURED);
   }
 
   async #wait(ms: number): Promise<void> {
@@ -213,7 +221,8 @@ function wishOf({ traffic, processes, way, servers }: LoadSettings): Parameters<
 function aimsOf(way: Way): Aim[] {
   if (way.kind === 'direct') return [];
   if (way.kind === 'listeners') return [...way.targets.send, ...way.targets.fetch].map(({ host }) => ({ host, what: 'The agent at' }));
-  const managers = new Map(way.agents.map(({ managerName, dns }) => [managerName, { host: managerName, what: 'The manager', dnsServers: dns.servers }]));
+  // The same name may be somebody else where somebody else is asked.
+  const managers = new Map(way.agents.map(({ managerName, dns }) => [[managerName, ...dns.servers].join(), { host: managerName, what: 'The manager', dnsServers: dns.servers }]));
   const relays = way.agents.flatMap(({ relays = [] }) => relays.map(({ host }) => host));
   return [...managers.values(), ...[...new Set(relays)].map((host) => ({ host, what: 'The relay' }))];
 }

@@ -59,14 +59,15 @@ test('what is missing or added anywhere is altered, and not a byte behind the fi
     fc.property(
       fc.integer({ min: HEADER_BYTES, max: content.length - 5 }),
       fc.integer({ min: 0, max: 400 }),
-      fc.string({ unit: fc.constantFrom('a', 'b', '\n'), maxLength: 5 }),
+      fc.string({ unit: fc.constantFrom('a', '.', '\r', '\n', '.\r\n', '\r\n.\r'), maxLength: 5 }),
       fc.integer({ min: 1, max: 70_000 }),
       (at, missing, added, piece) => {
         const altered = Buffer.concat([content.subarray(0, at), Buffer.from(added), content.subarray(Math.min(at + missing, content.length - 5))]);
         fc.pre(!altered.equals(content));
         const { verdict, taken } = check(Buffer.concat([altered, next]), [piece]);
         expect(verdict).toEqual({ kind: 'altered' });
-        expect(taken).toBe(altered.length);
+        // What was added may end it early.
+        expect(taken).toBe(altered.indexOf('\r\n.\r\n') + 5);
       },
     ),
     { numRuns: 150 },
@@ -79,6 +80,14 @@ test('a mail that ends early at a line is altered, wherever the pieces are cut',
     const short = Buffer.concat([content.subarray(0, HEADER_BYTES + lines * 78), Buffer.from('.\r\n')]);
     for (const pieces of [[short.length], [HEADER_BYTES, 78], [HEADER_BYTES + lines * 78, 1]])
       expect(check(short, pieces)).toEqual({ verdict: { kind: 'altered' }, taken: short.length });
+  }
+});
+
+test('a dot in the middle of a line is no end, also where a piece begins with it', () => {
+  const content = contentOf(mailOf(200_000));
+  for (const at of [HEADER_BYTES + 10, HEADER_BYTES + 77, HEADER_BYTES + 79, HEADER_BYTES + SLICE_BYTES + 5, content.length - 10]) {
+    const altered = Buffer.concat([content.subarray(0, at), Buffer.from('.\r\n'), content.subarray(at)]);
+    expect(check(altered, [at, altered.length])).toEqual({ verdict: { kind: 'altered' }, taken: altered.length });
   }
 });
 

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { startDnsServer } from '../../../../../test/kit/dns-server.ts';
 import { aimProblem, isLoopback } from './own-targets.ts';
 import { childrenOfAll, processExists, ProcessWatch } from './process-watch.ts';
 import { roomOfThisMachine, roomProblem } from './room.ts';
@@ -102,5 +103,15 @@ test('nobody is aimed at who is not this machine and was not named', async () =>
   expect(await aimProblem([{ host: '127.0.0.1', what }, { host: '192.0.2.1', what }], ['192.0.2.2'])).toContain('--i-own-this-target 192.0.2.1');
   expect(await aimProblem([{ host: '192.0.2.1', what }], ['192.0.2.1'])).toBeUndefined();
   expect(await aimProblem([{ host: 'Manager.Example.COM', what }], ['manager.example.com'])).toBeUndefined();
+  const dns = await startDnsServer();
+  try {
+    const dnsServers = [`${dns.address}:${dns.port}`];
+    dns.set('manager.sekisho.test', { a: ['127.0.0.1', '127.0.0.2'], ttlS: 60 });
+    expect(await aimProblem([{ host: 'manager.sekisho.test', what, dnsServers }], [])).toBeUndefined();
+    dns.set('manager.sekisho.test', { a: ['127.0.0.1', '192.0.2.3'], ttlS: 60 });
+    expect(await aimProblem([{ host: 'manager.sekisho.test', what, dnsServers }], [])).toContain('manager.sekisho.test (192.0.2.3) is not on this machine');
+  } finally {
+    await dns.stop();
+  }
   expect(await aimProblem([{ host: 'nowhere.invalid', what, dnsServers: ['127.0.0.1:9'] }], [])).toContain('cannot be resolved');
 });
