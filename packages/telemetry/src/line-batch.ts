@@ -5,6 +5,7 @@ import type { DestinationStream } from 'pino';
  * longer write could end up in the middle of another one's line. Lines beyond it do not wait for the turn's end.
  */
 const MAX_PENDING_BYTES = 4096;
+const METADATA = Symbol.for('pino.metadata');
 /** As in pino's levels. */
 const WARN = 40;
 
@@ -15,7 +16,7 @@ const WARN = 40;
  */
 export class LineBatch implements DestinationStream {
   /** Asks pino for `lastLevel`, set before each write. */
-  readonly [Symbol.for('pino.metadata')] = true;
+  readonly [METADATA] = true;
   lastLevel = 0;
   readonly #sink: DestinationStream;
   readonly #flush = (): void => this.flush();
