@@ -167,6 +167,26 @@ test('killed, it leaves no process; interrupted, it reports what was measured', 
   expect(existsSync(join(lab.mesh.directory, 'interrupted.html'))).toBe(true);
 });
 
+test('interrupted before anything was measured, it says so and has no figures; told twice, it goes at once', async () => {
+  const args = ['load', '--direct', '--clients', '4', '--size', '4KiB', '--warm-up', '1m', '--json'];
+  const once = await lab.mesh.sekisho.start(...args);
+  await once.waitForOutput(/warming up/u);
+  once.kill('SIGINT');
+  expect((await once.exited).code).toBe(1);
+  expect(once.stderr).toContain('ended before anything was measured');
+
+  const twice = await lab.mesh.sekisho.start(...args, '--bulk', '--client-rate', '0.001');
+  await twice.waitForOutput(/warming up/u);
+  const [worker = 0] = await workersOf(twice, 1);
+  // One that is too busy to hear of it.
+  process.kill(worker, 'SIGSTOP');
+  twice.kill('SIGTERM');
+  await sleep(300);
+  twice.kill('SIGTERM');
+  await twice.exited;
+  await untilGone([worker]);
+});
+
 test('a load process that dies ends the run, and the others with it', async () => {
   const command = await lab.mesh.sekisho.start('load', '--direct', '--clients', '4', '--processes', '2', '--duration', '1m', '--json');
   const workers = await workersOf(command, 2);

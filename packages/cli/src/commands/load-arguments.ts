@@ -17,6 +17,8 @@ export interface Watched {
 
 export const MAX_CLIENTS = 1_000_000;
 export const MAX_PROCESSES = 64;
+/** Sessions a second, or Mbit/s of a client: a load process that counts more than it can begin has no time for anything else. */
+const MAX_RATE = 100_000;
 /** More than a report has room for. */
 const MAX_WATCHED = 32;
 
@@ -59,7 +61,7 @@ export function count(least: number, most: number): (text: string) => number {
 
 export function positive(text: string): number {
   const number = Number(text);
-  if (!(number > 0 && Number.isFinite(number))) throw new InvalidArgumentError('A number above 0 is needed here.');
+  if (!(number > 0 && number <= MAX_RATE)) throw new InvalidArgumentError(`A number above 0 and up to ${MAX_RATE} is needed here.`);
   return number;
 }
 

@@ -77,6 +77,7 @@ test.each<[string, () => unknown]>([
   ['a share that is nothing', () => share(' ')],
   ['a rate of 0', () => positive('0')],
   ['a rate without an end', () => positive('Infinity')],
+  ['a rate that no process can keep up with', () => positive('100001')],
 ])('%s is refused', (_, parse) => {
   expect(parse).toThrow(InvalidArgumentError);
 });
