@@ -20,6 +20,7 @@ const LOADERS: Readonly<Record<string, (program: Command) => Promise<void>>> = {
   agent: async (program) => (await import('./commands/agent.ts')).addAgentCommand(program),
   status: async (program) => (await import('./commands/status.ts')).addStatusCommand(program),
   table: async (program) => (await import('./commands/table.ts')).addTableCommands(program),
+  plan: async (program) => (await import('./commands/plan.ts')).addPlanCommand(program),
   trace: async (program) => (await import('./commands/trace.ts')).addTraceCommand(program),
   load: async (program) => (await import('./commands/load.ts')).addLoadCommand(program),
   'load-worker': async (program) => (await import('./commands/load.ts')).addLoadWorkerCommand(program),

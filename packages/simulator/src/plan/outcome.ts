@@ -192,10 +192,11 @@ function answerOf({ limits }: PlanScenario, phases: readonly Phase[]): PlanAnswe
     if (value > limit) exceeded.push(`${what}: ${unit(value)}, the limit is ${unit(limit)}`);
   };
   const percent = (value: number): string => `${Math.round(value * 100)} %`;
-  check('clients a server', worst(({ clientsPeak }) => clientsPeak), limits.clientsPerServer, String);
+  const whole = (value: number): string => value.toLocaleString('en-US');
+  check('clients a server', worst(({ clientsPeak }) => clientsPeak), limits.clientsPerServer, whole);
   check('CPU of a server', worst(({ cpuPeak }) => cpuPeak), limits.cpu, percent);
   check('line of a site', worst(({ linePeak }) => linePeak), limits.line, percent);
-  check('sessions refused', phases.reduce((sum, { refused }) => sum + refused, 0), limits.refused, String);
+  check('sessions refused', phases.reduce((sum, { refused }) => sum + refused, 0), limits.refused, whole);
   return { isEnough: exceeded.length === 0, exceeded };
 }
 
