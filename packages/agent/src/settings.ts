@@ -16,7 +16,7 @@ export interface AgentSettings {
   };
   readonly failMode: FailMode;
   readonly forwards: readonly Forward[];
-  /** Instead of those that a lease names: to try relays of its site that are in no table yet. */
+  /** Instead of those that a lease names: to try relays of its site that are drained in its table. A ticket is for no others. */
   readonly relays?: readonly RelayAddress[] | undefined;
   readonly timings?: Partial<AgentTimings> | undefined;
   readonly limits?: Partial<AgentLimits> | undefined;
