@@ -295,6 +295,17 @@ describe('a connection that sends in batches', () => {
     expect(heard).toEqual(Array.from({ length: 51 }, (_, index) => ({ type: 'ping', id: index + 1 })));
   });
 
+  test('of much, only the last piece waits for the end of the turn', async () => {
+    const { connection, heard } = await withPeer({ isBatched: true, maxBufferedBytes: 1024 * 1024 });
+    const writes = watched(connection.socket);
+    const grant = (id: number): Message<'grant'> => ({ type: 'grant', id, ticket: Buffer.alloc(1000), ttlMs: 1000 });
+    for (let id = 1; id <= 200; id += 1) connection.send(grant(id));
+    expect(writes).toEqual([65, 65, 65]);
+    await until(() => heard.length === 200);
+    expect(writes).toEqual([65, 65, 65, 5]);
+    expect(heard.map((message) => ('id' in message ? message.id : 0))).toEqual(Array.from({ length: 200 }, (_, index) => index + 1));
+  });
+
   test('what was said before it is closed goes out first, and only once', async () => {
     const { connection, heard, peer } = await withPeer({ isBatched: true });
     const writes = watched(connection.socket);

@@ -7,6 +7,8 @@ type Answer = Extract<MessageName, 'welcome' | 'lease' | 'refuse' | 'grant' | 'p
 type Question = Extract<MessageName, 'hello' | 'authorize' | 'ping'>;
 
 const LINGER_MS = 1000;
+/** So much goes out before the turn's end: what the system would take at once is not to count as what a peer leaves unread. */
+const MAX_BATCH_BYTES = 64 * 1024;
 // How most connections end. Made once: a stack that nobody looks at costs 20 us.
 const ENDED_BY_PEER = new ChannelError('CLOSED', 'the peer closed the connection');
 const ENDED = new ChannelError('CLOSED', 'the connection ended');
@@ -160,6 +162,7 @@ export class ControlConnection<N extends MessageName> {
     if (this.#held.length === 0) setImmediate(() => this.#flush());
     this.#held.push(frame);
     this.#heldBytes += frame.length;
+    if (this.#heldBytes >= MAX_BATCH_BYTES) this.#flush();
   }
 
   #flush(): void {
