@@ -5,7 +5,7 @@ import { type LoadResult, loadResult } from './figures/load-result.ts';
 import { type Second, Timeline } from './figures/timeline.ts';
 import { LoadProblem } from './load-problem.ts';
 import { LoadProcesses } from './load-processes.ts';
-import { type Aim, aimProblem } from './machine/own-targets.ts';
+import { type Aim, aimProblem, isNamed } from './machine/own-targets.ts';
 import { childrenOfAll } from './machine/process-watch.ts';
 import { roomOfThisMachine, roomProblem } from './machine/room.ts';
 import { UsageLog } from './machine/usage-log.ts';
@@ -153,8 +153,8 @@ class LoadRun {
     const unready = ready.flatMap((one) => one.unready);
     if (unready.length > 0) throw new LoadProblem(unreadyText(unready, this.#settings));
     const { way, ownTargets } = this.#settings;
-    // Relays of a manager on this machine may be anywhere; those of a manager that was named are its owner's.
-    if (way.kind !== 'agents' || way.agents.some(({ managerName }) => ownTargets.includes(managerName))) return;
+    // Relays of a manager on this machine may be anywhere; where all managers were named, the relays are their owner's.
+    if (way.kind !== 'agents' || way.agents.every(({ managerName }) => isNamed(managerName, ownTargets))) return;
     const relays = [...new Set(ready.flatMap(({ relayAddresses }) => relayAddresses))];
     const problem = await aimProblem(relays.map((host) => ({ host, what: 'The relay' })), ownTargets);
     if (problem !== undefined) throw new LoadProblem(problem);

@@ -22,13 +22,18 @@ export function isLoopback(address: string): boolean {
   return family !== 0 && loopback.check(address, family === 6 ? 'ipv6' : 'ipv4');
 }
 
+/** Whether its owner has named this host; names have no case. */
+export function isNamed(host: string, named: readonly string[]): boolean {
+  return named.some((one) => one.toLowerCase() === host.toLowerCase());
+}
+
 /**
  * Why this must not be aimed at; undefined when it may. Everything is refused that is not on this machine, unless its
  * owner names it: a generator of load is a weapon in the hands of a typing error.
  */
 export async function aimProblem(aims: readonly Aim[], named: readonly string[]): Promise<string | undefined> {
   for (const aim of aims) {
-    if (named.some((one) => one.toLowerCase() === aim.host.toLowerCase())) continue;
+    if (isNamed(aim.host, named)) continue;
     const addresses = await addressesOf(aim);
     if (addresses.length === 0)
       return `${aim.what} ${aim.host} cannot be resolved, so nobody knows where the load would go. If it is yours: --i-own-this-target ${aim.host}`;
