@@ -137,7 +137,7 @@ function failuresOf({ what, name, at, until }: Failing, { sites }: PlanScenario)
     }
     case 'line':
       return of({ line: 0.5 }, { line: 1 });
-    case 'dns':
+    default:
       return of({ is: 'drained' }, { is: 'joined' });
   }
 }

@@ -46,8 +46,8 @@ export interface Memory {
 }
 
 const CONNECT_ROUND_TRIPS = 2;
-/** What is due later is looked at again after so long: most agents are a row again by then. */
-const LONGEST_SLEEP_MS = 5000;
+/** What is due later is looked at again after so long (then after twice that): most agents are a row again by then. */
+const FIRST_SLEEP_MS = 5000;
 /** While an agent is brought back, chance has no say. */
 const NO_CHANCE = 1 - Number.EPSILON;
 
@@ -65,12 +65,14 @@ export class ActiveAgent {
   #drawn: number | undefined;
   #lease: Lease | undefined;
   #wakeAtMs = Number.POSITIVE_INFINITY;
+  #sinceMs: number;
   #isFrozen = false;
   #isOver = false;
 
   constructor(world: AgentWorld, id: number) {
     const { timings, failMode } = world;
     this.#world = world;
+    this.#sinceMs = world.queue.now;
     this.id = id;
     this.steering = new Steering({ random: () => this.#draw() }, steeringInit(timings, failMode));
     this.links = new AgentLinks({
@@ -118,6 +120,7 @@ export class ActiveAgent {
   /** It goes on, with the lease that its row has by now. */
   thaw({ manager, choice, leasedAtMs, renewAtMs }: Memory, offer: LeaseOffer): void {
     this.#isFrozen = false;
+    this.#sinceMs = this.#world.queue.now;
     this.#wakeAtMs = Number.POSITIVE_INFINITY;
     this.steering.leased(leasedAtMs, manager.address, { ...offer, renewAfterMs: renewAtMs - leasedAtMs });
     this.#adopt(manager, choice, leasedAtMs);
@@ -203,7 +206,8 @@ export class ActiveAgent {
   #sleep(): void {
     if (this.#isOver || this.#isFrozen) return;
     const { queue } = this.#world;
-    const wakeAtMs = Math.min(Math.max(this.steering.wakeAtMs, queue.now), queue.now + LONGEST_SLEEP_MS);
+    const longestMs = Math.max(FIRST_SLEEP_MS, queue.now - this.#sinceMs);
+    const wakeAtMs = Math.min(Math.max(this.steering.wakeAtMs, queue.now), queue.now + longestMs);
     if (wakeAtMs >= this.#wakeAtMs) return;
     this.#wakeAtMs = wakeAtMs;
     const handle = this.#handle;

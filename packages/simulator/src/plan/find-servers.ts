@@ -24,7 +24,7 @@ const HOUR_MS = 3_600_000;
 /**
  * The least number of servers at each site that keeps every limit, also with the failures of the scenario; without any,
  * with the largest site dying in the busiest hour. Each server is like the first one of its site. More servers never make
- * anything worse, so the number is found by halving.
+ * anything worse, so the number is found by doubling and halving.
  */
 export function findServers(scenario: PlanScenario): ServersFound {
   const tried = scenario.faults.length > 0 ? scenario : inBusiestHour(scenario);
@@ -36,9 +36,14 @@ export function findServers(scenario: PlanScenario): ServersFound {
     return { outcome, scenario: next };
   };
   let tooFew = 0;
-  let enough = MAX_RELAYS;
+  let enough = 1;
   let best = attempt(enough);
-  if (!best.outcome.answer.isEnough) return { perSite: undefined, tries, ...best };
+  while (!best.outcome.answer.isEnough) {
+    if (enough === MAX_RELAYS) return { perSite: undefined, tries, ...best };
+    tooFew = enough;
+    enough = Math.min(2 * enough, MAX_RELAYS);
+    best = attempt(enough);
+  }
   while (enough - tooFew > 1) {
     const middle = (tooFew + enough) >> 1;
     const found = attempt(middle);
@@ -53,7 +58,7 @@ export function findServers(scenario: PlanScenario): ServersFound {
 /** The answer in one sentence. */
 export function serversSummary({ perSite, tries, scenario }: ServersFound): string {
   const clients = `${scenario.agents.count.toLocaleString('en-US')} clients at ${scenario.sites.length} sites`;
-  if (perSite === undefined) return `For ${clients} no number of servers is enough: with ${MAX_RELAYS} at each site, ${tries[0]?.exceeded.join('; ')}.`;
+  if (perSite === undefined) return `For ${clients} no number of servers is enough: with ${MAX_RELAYS} at each site, ${tries.at(-1)?.exceeded.join('; ')}.`;
   const fewer = tries.find((one) => one.perSite === perSite - 1);
   const why = fewer === undefined ? '' : `; with ${fewer.perSite}, ${fewer.exceeded.join('; ')}`;
   return `For ${clients}, ${perSite} ${perSite === 1 ? 'server' : 'servers'} at each site are enough, ${perSite * scenario.sites.length} in all${why}.`;

@@ -45,7 +45,7 @@ export function describeFault(fault: Fault): string {
       return `manager ${fault.manager} of ${site} silent`;
     case 'managerBack':
       return `manager ${fault.manager} of ${site} back`;
-    case 'line':
+    default:
       return `line of ${site} x ${fault.factor}`;
   }
 }

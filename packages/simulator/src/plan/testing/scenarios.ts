@@ -1,0 +1,46 @@
+import { FLAT_HOURS } from '../load-curve.ts';
+import { DEFAULT_COST, DEFAULT_PLAN_LIMITS, type PlanScenario, type SiteScenario } from '../scenario.ts';
+
+export const MINUTE_MS = 60_000;
+
+/** A site like all others. */
+export function siteNamed(name: string, changes: Partial<SiteScenario> = {}, weights: readonly number[] = [1, 2, 2]): SiteScenario {
+  return {
+    name,
+    managers: 2,
+    maxAgents: 10_000,
+    roundTripMs: 20,
+    lineBitsPerSecond: 1e8,
+    inZone: true,
+    relays: weights.map((weight, index) => ({ name: `s${index + 1}`, weight, cores: 2, maxSessions: 4000, maxDevices: 2000 })),
+    ...changes,
+  };
+}
+
+/** Three small sites for half an hour, without failures. */
+export function smallScenario(changes: Partial<PlanScenario> = {}): PlanScenario {
+  return {
+    title: 'test',
+    seed: 1,
+    startMs: 0,
+    durationMs: 30 * MINUTE_MS,
+    leaseTtlMs: 10 * MINUTE_MS,
+    scheduler: {},
+    cost: DEFAULT_COST,
+    limits: DEFAULT_PLAN_LIMITS,
+    agents: {
+      count: 600,
+      startSpreadMs: MINUTE_MS,
+      sessionsPerDay: 2000,
+      hours: FLAT_HOURS,
+      sessionBytes: 100_000,
+      sessionMs: 5000,
+      lineBitsPerSecond: 1e7,
+      failMode: 'open',
+    },
+    dns: { ttlMs: 2 * MINUTE_MS, caches: 60, faulty: [], delayMs: 20 },
+    sites: [siteNamed('a'), siteNamed('b'), siteNamed('c')],
+    faults: [],
+    ...changes,
+  };
+}
