@@ -29,8 +29,8 @@ export function loadReport(result: LoadResult): Report {
 function summary(result: LoadResult): string {
   const { sessions: { perSecond }, phases: { timeToRelay }, throughput: { upBytesPerSecond, downBytesPerSecond }, ledger: { up, down }, inAll } = result;
   const mails = result.ok
-    ? 'no mail lost or altered'
-    : `${up.lost} MAILS LOST, ${up.altered + down.altered} ALTERED`;
+    ? 'no mail lost, altered or there twice'
+    : `${up.lost} MAILS LOST, ${up.altered + down.altered} ALTERED, ${up.duplicate} THERE TWICE`;
   const relay = timeToRelay === null ? '' : `, time to relay ${ms(timeToRelay.p50)} (p99 ${ms(timeToRelay.p99)}, max ${ms(timeToRelay.max)})`;
   // In bulk a session lasts until the end.
   const pace = perSecond === 0 ? '' : `${decimal(perSecond)} sessions/s${relay}, `;

@@ -11,7 +11,7 @@ export interface LoadResult {
   readonly startedAt: string;
   /** Somebody ended it before its time. */
   readonly interrupted: boolean;
-  /** Nothing lost, nothing altered. */
+  /** Nothing lost, nothing altered, and nothing there twice: the clients send each mail once. */
   readonly ok: boolean;
   readonly conditions: Readonly<Record<string, string>>;
   /** What the figures are of: the time after the warm-up. */
@@ -74,7 +74,7 @@ export function loadResult(init: ResultInit): LoadResult {
     version: 1,
     startedAt: init.startedAt.toISOString(),
     interrupted: init.interrupted,
-    ok: ledger.up.lost === 0 && ledger.up.altered === 0 && ledger.down.altered === 0,
+    ok: ledger.up.lost === 0 && ledger.up.duplicate === 0 && ledger.up.altered === 0 && ledger.down.altered === 0,
     conditions: init.conditions,
     measuredSeconds,
     warmUpSeconds: init.warmUpSeconds,
