@@ -8,7 +8,7 @@ import { type IssuedSite, Operator } from '@sekisho/auth';
 import { ControlConnection, type Credentials, Listener } from '@sekisho/channel';
 import { CONTROL_ALPN, type RelayReport } from '@sekisho/wire';
 import { makeTempDir } from '../test/kit/temp-dir.ts';
-import type { AgentsOrder, DeviceKeys, LoadOrder, LoadResult } from './manager/agents.ts';
+import type { AgentsOrder, DeviceKeys, LoadOrder, LoadResult, PrepareOrder } from './manager/agents.ts';
 import type { RoleOrder } from './manager/role.ts';
 
 /**
@@ -123,6 +123,7 @@ async function figuresOf(bench: Bench, kind: Kind, seconds: number): Promise<Fig
 
 async function measure({ manager, auth, bare, agents }: Bench, order: LoadOrder): Promise<Measured> {
   const children = [manager, auth, bare, agents];
+  await ask(agents, { prepare: order });
   const before = children.map(cpuSeconds);
   const result = await ask<LoadResult>(agents, order);
   const [managerCpuSeconds = 0, authCpuSeconds = 0, bareCpuSeconds = 0, agentsCpuSeconds = 0] = children.map(
@@ -268,7 +269,7 @@ async function startRelay(name: string, keys: Credentials): Promise<number> {
 }
 
 /** The next thing that a child says. Rejects when it ends instead. */
-function ask<T>(child: ChildProcess, message: RoleOrder | AgentsOrder | LoadOrder): Promise<T> {
+function ask<T>(child: ChildProcess, message: RoleOrder | AgentsOrder | PrepareOrder | LoadOrder): Promise<T> {
   const { promise, resolve, reject } = Promise.withResolvers<T>();
   const onExit = (code: number | null): void => reject(new Error(`${child.spawnargs.at(-1)} ended with ${code}`));
   child.once('exit', onExit);

@@ -30,6 +30,11 @@ export interface LoadOrder {
   readonly isBare?: boolean;
 }
 
+/** To be carried out before what it costs is of interest: connections that stay, sessions to be resumed. */
+export interface PrepareOrder {
+  readonly prepare: LoadOrder;
+}
+
 export interface LoadResult {
   readonly done: number;
   readonly failed: number;
@@ -60,13 +65,17 @@ let devices: Device[] = [];
 let turn = 0;
 
 process.on('disconnect', () => process.exit());
-process.on('message', (message: AgentsOrder | LoadOrder) => void obey(message));
+process.on('message', (message: AgentsOrder | PrepareOrder | LoadOrder) => void obey(message));
 
-async function obey(message: AgentsOrder | LoadOrder): Promise<void> {
-  if ('kind' in message) {
-    process.send?.(await load(message));
-    return;
+async function obey(message: AgentsOrder | PrepareOrder | LoadOrder): Promise<void> {
+  if ('kind' in message) process.send?.(await load(message));
+  else {
+    await ('prepare' in message ? prepare(message.prepare) : begin(message));
+    process.send?.({ ready: true });
   }
+}
+
+function begin(message: AgentsOrder): void {
   order = message;
   const { caPem } = message;
   devices = message.devices.map(({ mac, certPem, keyPem }) => ({
@@ -76,14 +85,18 @@ async function obey(message: AgentsOrder | LoadOrder): Promise<void> {
     connection: undefined,
     isBusy: false,
   }));
-  process.send?.({ ready: true });
+}
+
+async function prepare(wanted: LoadOrder): Promise<void> {
+  if (wanted.kind === 'renewal') return connectAll();
+  for (const device of devices) {
+    device.connection?.close();
+    device.connection = undefined;
+    if (wanted.kind === 'resumed') await meet(device, wanted);
+  }
 }
 
 async function load(wanted: LoadOrder): Promise<LoadResult> {
-  if (wanted.kind === 'renewal') await connectAll();
-  else hangUp();
-  // Its servers change their key and forget; here nothing is to be measured but what was asked for.
-  if (wanted.kind === 'resumed') for (const device of devices) await meet(device, wanted);
   const latenciesMs: number[] = [];
   let failed = 0;
   let resumed = 0;
@@ -210,11 +223,4 @@ async function ask(connection: Connection | undefined, { mac }: Device): Promise
 
 async function connectAll(): Promise<void> {
   for (const device of devices) device.connection ??= controlOf(await open(device, order.port));
-}
-
-function hangUp(): void {
-  for (const device of devices) {
-    device.connection?.close();
-    device.connection = undefined;
-  }
 }
