@@ -7,7 +7,7 @@ interface Event {
 }
 
 /** More events than this in one run would take minutes: the scenario is not one that can be answered in one. */
-export const MAX_EVENTS = 200_000_000;
+const MAX_EVENTS = 200_000_000;
 
 /** Virtual time: what is to happen, in order; what is due at the same moment in the order in which it was asked for. */
 export class EventQueue {

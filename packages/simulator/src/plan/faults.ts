@@ -35,8 +35,7 @@ export function strike(mesh: Mesh, fault: Fault): void {
       break;
     case 'drain':
     case 'join':
-      site.inZone = fault.kind === 'join';
-      mesh.publish();
+      mesh.setInZone(site, fault.kind === 'join');
       break;
   }
 }
@@ -47,21 +46,21 @@ function relaysNamed(site: VirtualSite, name: string): VirtualSite['relays'] {
 
 /** Whom to watch: those who lose something until they have found another, or those who come. */
 function watchOf(mesh: Mesh, site: VirtualSite, fault: Fault): Watch | undefined {
-  const isThere = (agent: number): boolean => mesh.siteOf(agent) === site.index;
-  const isElsewhere = (agent: number): boolean => mesh.siteOf(agent) !== undefined && !isThere(agent);
+  const isThere = (agent: number): boolean => mesh.relayOf(agent)?.site === site.index;
+  const isElsewhere = (agent: number): boolean => mesh.relayOf(agent) !== undefined && !isThere(agent);
   switch (fault.kind) {
     case 'siteDown':
     case 'drain':
       return new Watch({ fault, nowMs: mesh.queue.now, met: mesh.agentsAt(site), isThere: isElsewhere });
     case 'relayDown': {
       const [relay] = relaysNamed(site, fault.relay);
-      const uses = (agent: number): boolean => mesh.relays[mesh.rows.flow[agent] ?? -1] === relay;
-      return new Watch({ fault, nowMs: mesh.queue.now, met: mesh.agentsAt(site, relay), isThere: (agent) => mesh.siteOf(agent) !== undefined && !uses(agent) });
+      const usesOther = (agent: number): boolean => mesh.relayOf(agent) !== undefined && mesh.relayOf(agent) !== relay;
+      return new Watch({ fault, nowMs: mesh.queue.now, met: mesh.agentsAt(site, relay), isThere: usesOther });
     }
     case 'managerSilent': {
       const manager = site.managers[fault.manager - 1];
       if (manager === undefined) return undefined;
-      const hasOther = (agent: number): boolean => (mesh.rows.manager[agent] ?? -1) >= 0 && mesh.rows.manager[agent] !== manager.index;
+      const hasOther = (agent: number): boolean => mesh.managerOf(agent) !== undefined && mesh.managerOf(agent) !== manager;
       return new Watch({ fault, nowMs: mesh.queue.now, met: mesh.agentsOf(manager), isThere: hasOther });
     }
     case 'siteUp':

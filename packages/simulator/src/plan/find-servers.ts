@@ -13,7 +13,7 @@ export interface ServersFound {
   readonly scenario: PlanScenario;
 }
 
-export interface ServersTry {
+interface ServersTry {
   readonly perSite: number;
   readonly isEnough: boolean;
   readonly exceeded: readonly string[];

@@ -20,7 +20,7 @@ export interface PlanOutcome {
   readonly series: PlanSeries;
 }
 
-export interface PlanAnswer {
+interface PlanAnswer {
   readonly isEnough: boolean;
   readonly exceeded: readonly string[];
 }
@@ -49,7 +49,7 @@ export interface Phase {
   readonly broken: number;
 }
 
-export interface SessionCounts {
+interface SessionCounts {
   readonly relayed: number;
   readonly direct: Readonly<Record<string, number>>;
   readonly refused: Readonly<Record<string, number>>;
@@ -68,7 +68,7 @@ export interface RelayOutcome {
   readonly cpuPeak: number;
 }
 
-export interface SiteOutcome {
+interface SiteOutcome {
   readonly name: string;
   readonly clientsMean: number;
   readonly lineMean: number;
@@ -76,7 +76,7 @@ export interface SiteOutcome {
 }
 
 /** What was done to find out; the same for the same scenario, unlike the time it took. */
-export interface WorkCounts {
+interface WorkCounts {
   readonly events: number;
   readonly hellos: number;
   readonly lookUps: number;
@@ -86,7 +86,7 @@ export interface WorkCounts {
 }
 
 /** A value for each of `atMs`. Curves are of each relay, or of the least, the mean and the most loaded one of many. */
-export interface PlanSeries {
+interface PlanSeries {
   readonly atMs: readonly number[];
   readonly clients: readonly Curve[];
   readonly cpu: readonly Curve[];
@@ -103,7 +103,7 @@ export interface Curve {
 }
 
 /** More relays or sites than this are shown by the least, the mean and the most loaded one. */
-export const MAX_CURVES = 20;
+const MAX_CURVES = 20;
 
 /** Counts that a phase is the difference of. */
 export interface Counts {
@@ -122,11 +122,11 @@ export function phaseOf(
   mesh: Mesh,
   init: { readonly fromMs: number; readonly toMs: number; readonly faults: readonly Fault[]; readonly samples: readonly Sample[]; readonly before: Counts },
 ): Phase {
-  const { relays, sites, peakClients } = mesh;
+  const { relays, sites } = mesh;
   const inUse = relays.filter(({ health, site }) => health === 'up' && sites[site]?.inZone === true);
   const clients = inUse.map((relay) => relay.clients);
-  const clientsPeak = Math.max(...peakClients);
-  const peakRelay = relays[peakClients.indexOf(clientsPeak)];
+  const clientsPeak = Math.max(...relays.map(({ peakClients }) => peakClients));
+  const peakRelay = relays.find(({ peakClients }) => peakClients === clientsPeak);
   const now = countsOf(mesh);
   return {
     fromMs: init.fromMs,

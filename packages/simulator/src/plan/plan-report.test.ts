@@ -5,9 +5,9 @@ import { findServers, serversSummary } from './find-servers.ts';
 import { describeFault, planReport, planSummary } from './plan-report.ts';
 import { runPlan } from './run-plan.ts';
 import type { Fault } from './scenario.ts';
-import { MINUTE_MS, siteNamed, smallScenario } from './testing/scenarios.ts';
+import { minutes, siteNamed, smallScenario } from './testing/scenarios.ts';
 
-const faults: Fault[] = [{ kind: 'siteDown', site: 'a', how: 'silent', atMs: 10 * MINUTE_MS }];
+const faults: Fault[] = [{ kind: 'siteDown', site: 'a', how: 'silent', atMs: minutes(10) }];
 
 test('the answer is one sentence, the report has every failure, and both forms of it can be made', () => {
   const scenario = smallScenario({ faults });
@@ -29,7 +29,7 @@ test('what is not enough is said with its limit', () => {
 });
 
 test('many servers are shown by those with most and least, many curves by the least, the mean and the most', () => {
-  const scenario = smallScenario({ sites: Array.from({ length: 21 }, (_, index) => siteNamed(`s${index}`)), durationMs: 5 * MINUTE_MS });
+  const scenario = smallScenario({ sites: Array.from({ length: 21 }, (_, index) => siteNamed(`s${index}`)), durationMs: minutes(5) });
   const outcome = runPlan(scenario);
   expect(outcome.series.clients.map(({ label }) => label)).toEqual(['least', 'mean', 'most']);
   expect(renderText(planReport(outcome, scenario))).toContain('Of 63 servers the 20 with most clients');

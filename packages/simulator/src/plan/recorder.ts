@@ -21,7 +21,7 @@ export interface Sample {
 }
 
 /** More would not be seen in any plot, and fills the memory with 1,500 relays. */
-export const MAX_SAMPLES = 2000;
+const MAX_SAMPLES = 2000;
 /** A day in steps of five minutes. */
 const REGULAR_SAMPLES = 288;
 /** After a failure: how long how densely. */

@@ -26,7 +26,7 @@ export function runPlan(scenario: PlanScenario): PlanOutcome {
   for (const toMs of [...new Set(faults.map(({ atMs }) => atMs)), startMs + durationMs].sort((a, b) => a - b)) {
     const before = countsOf(mesh);
     const from = recorder.samples.length;
-    mesh.resetPeaks();
+    for (const relay of mesh.relays) relay.peakClients = relay.clients;
     for (const fault of struck) strike(mesh, fault);
     mesh.queue.runUntil(toMs + LATER_MS);
     mesh.advance();

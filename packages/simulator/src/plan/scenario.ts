@@ -24,7 +24,7 @@ export interface PlanScenario {
   readonly compact?: boolean | undefined;
 }
 
-export interface AgentsScenario {
+interface AgentsScenario {
   readonly count: number;
   /** Before the run begins they all start, spread over this time. */
   readonly startSpreadMs: number;
@@ -49,7 +49,7 @@ export interface DnsScenario {
   readonly delayMs: number;
 }
 
-export interface FaultyCaches {
+interface FaultyCaches {
   /** Of all caches, 0 to 1. */
   readonly share: number;
   /** Keeps an answer this many times its TTL, and says so. */

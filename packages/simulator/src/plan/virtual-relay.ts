@@ -44,6 +44,8 @@ export class VirtualRelay {
   changedAtMs = Number.NEGATIVE_INFINITY;
   /** Agents whose sessions go here as a matter of course; sessions of others come one by one. */
   clients = 0;
+  /** The most of them since this was last set. */
+  peakClients = 0;
   /** Devices connected. */
   devices = 0;
   sessions = 0;
@@ -82,6 +84,15 @@ export class VirtualRelay {
   /** Of its sessions' cap, 0 to 1. */
   get fill(): number {
     return this.sessions / this.#maxSessions;
+  }
+
+  arrive(): void {
+    this.clients += 1;
+    if (this.clients > this.peakClients) this.peakClients = this.clients;
+  }
+
+  leave(): void {
+    this.clients -= 1;
   }
 
   /** A device connects. False: it is told FULL. */

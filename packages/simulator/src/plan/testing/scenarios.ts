@@ -1,7 +1,8 @@
 import { FLAT_HOURS } from '../load-curve.ts';
 import { DEFAULT_COST, DEFAULT_PLAN_LIMITS, type PlanScenario, type SiteScenario } from '../scenario.ts';
 
-export const MINUTE_MS = 60_000;
+/** In milliseconds. */
+export const minutes = (count: number): number => count * 60_000;
 
 /** A site like all others. */
 export function siteNamed(name: string, changes: Partial<SiteScenario> = {}, weights: readonly number[] = [1, 2, 2]): SiteScenario {
@@ -23,14 +24,14 @@ export function smallScenario(changes: Partial<PlanScenario> = {}): PlanScenario
     title: 'test',
     seed: 1,
     startMs: 0,
-    durationMs: 30 * MINUTE_MS,
-    leaseTtlMs: 10 * MINUTE_MS,
+    durationMs: minutes(30),
+    leaseTtlMs: minutes(10),
     scheduler: {},
     cost: DEFAULT_COST,
     limits: DEFAULT_PLAN_LIMITS,
     agents: {
       count: 600,
-      startSpreadMs: MINUTE_MS,
+      startSpreadMs: minutes(1),
       sessionsPerDay: 2000,
       hours: FLAT_HOURS,
       sessionBytes: 100_000,
@@ -38,7 +39,7 @@ export function smallScenario(changes: Partial<PlanScenario> = {}): PlanScenario
       lineBitsPerSecond: 1e7,
       failMode: 'open',
     },
-    dns: { ttlMs: 2 * MINUTE_MS, caches: 60, faulty: [], delayMs: 20 },
+    dns: { ttlMs: minutes(2), caches: 60, faulty: [], delayMs: 20 },
     sites: [siteNamed('a'), siteNamed('b'), siteNamed('c')],
     faults: [],
     ...changes,
