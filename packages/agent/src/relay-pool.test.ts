@@ -144,7 +144,8 @@ test.each<[string, number, (scene: Scene) => void]>([
   made.relays[0]!.disconnect();
   const lostAtMs = performance.now();
   await until(() => made.relays[0]!.connections === 2);
-  expect(performance.now() - lostAtMs).toBeLessThan(0.5 * RETRY_MS);
+  // Else it would wait for 0.99 of that.
+  expect(performance.now() - lostAtMs).toBeLessThan(0.9 * RETRY_MS);
 });
 
 test('another relay is wanted urgently when none is left', async () => {
