@@ -36,10 +36,10 @@ test('many servers are shown by those with most and least, many curves by the le
 });
 
 test('the least number of servers that is enough, and why one fewer is not', () => {
-  const scenario = smallScenario({ limits: { clientsPerServer: 160, cpu: 0.8, line: 0.9, refused: 0 } });
+  const scenario = smallScenario({ limits: { clientsPerServer: 125, cpu: 0.8, line: 0.9, refused: 0 } });
   const found = findServers(scenario);
-  expect(found.perSite).toBe(2);
-  expect(serversSummary(found)).toMatch(/^For 600 clients at 3 sites, 2 servers at each site are enough, 6 in all; with 1, clients a server: 3\d\d, the limit is 160\.$/u);
+  expect(found.perSite).toBe(3);
+  expect(serversSummary(found)).toMatch(/^For 600 clients at 3 sites, 3 servers at each site are enough, 9 in all; with 2, clients a server: 1\d\d, the limit is 125\.$/u);
   expect(found.outcome.moves[0]?.fault.kind).toBe('siteDown');
   const none = findServers({ ...scenario, sites: [siteNamed('a')], agents: { ...scenario.agents, count: 20 }, limits: { ...scenario.limits, line: 0.001 } });
   expect(none.perSite).toBeUndefined();

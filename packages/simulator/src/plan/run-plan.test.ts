@@ -74,7 +74,7 @@ test('the same seed gives the same outcome to the last byte, another one another
 
 describe('what failures do', () => {
   test('a silent site: found out within ten seconds, moved within twelve; some sessions go direct meanwhile', () => {
-    const { moves: [move], phases, sessions, answer } = runPlan(smallScenario({ faults: [down('silent')] }));
+    const { moves: [move], phases, sessions, answer, series } = runPlan(smallScenario({ faults: [down('silent')] }));
     expect(move?.agents).toBeGreaterThan(150);
     expect(move?.half).toBeGreaterThan(8000);
     expect(move?.all).toBeLessThan(14_000);
@@ -84,6 +84,36 @@ describe('what failures do', () => {
     expect(phases[1]?.broken).toBeGreaterThan(5);
     expect(Object.keys(sessions.direct)).toEqual(['relay_unreachable']);
     expect(answer).toEqual({ isEnough: true, exceeded: [] });
+    expect(series.direct.reduce((sum, count) => sum + count, 0)).toBe(sessions.direct['relay_unreachable']);
+    expect(series.astray.at(-1)).toBe(0);
+  });
+
+  test('a silent relay: its manager pushes its agents away before they find out themselves', () => {
+    const { moves: [move], work } = runPlan(smallScenario({ faults: [{ kind: 'relayDown', site: 'a', relay: 's2', how: 'silent', atMs: minutes(5) }] }));
+    expect(move?.half).toBeGreaterThan(2000);
+    expect(move?.all).toBeLessThan(5000);
+    expect(work.pushes).toBe(move?.agents);
+  });
+
+  test('managers that take time: agents wait for their turn', () => {
+    const cost = { ...smallScenario().cost, managerConnectionsPerSecond: 10 };
+    const { moves: [move] } = runPlan(smallScenario({ cost, faults: [down('silent')] }));
+    expect(move?.p90).toBeGreaterThan(20_000);
+  });
+
+  test('agents that wait for a dead site probe it when it is back', () => {
+    const back = { kind: 'siteUp', site: 'a', atMs: minutes(15) } as const;
+    const [without, withBack] = [[down('silent')], [down('silent'), back]].map((faults) => runPlan(smallScenario({ faults })));
+    const moved = without?.moves[0]?.agents ?? 0;
+    expect((withBack?.work.activations ?? 0) - (without?.work.activations ?? 0)).toBeGreaterThan(0.9 * moved);
+  });
+
+  test('a server that is too slow for its weight loses agents by their renewals', () => {
+    const sites = ['a', 'b', 'c'].map((name) => siteNamed(name, { relays: siteNamed(name, {}, [1, 1, 1]).relays.map((relay, index) => ({ ...relay, cores: index === 0 ? 0.25 : 4 })) }));
+    const cost = { ...smallScenario().cost, relaySecondsPer1000Sessions: 200 };
+    const { relays, work } = runPlan(smallScenario({ sites, cost }));
+    expect(work.rebalanced).toBeGreaterThan(20);
+    for (const { name, clientsMean } of relays) expect(clientsMean > 60, name).toBe(name !== 's1');
   });
 
   test('a site that resets is left within three seconds', () => {
@@ -135,9 +165,11 @@ describe('what failures do', () => {
 
   test('a third of a line: sessions take longer, and the answer names the line', () => {
     const sites = [siteNamed('a', { lineBitsPerSecond: 1e7 }), siteNamed('b'), siteNamed('c')];
-    const { phases, answer } = runPlan(smallScenario({ sites, faults: [{ kind: 'line', site: 'a', factor: 0.35, atMs: minutes(10) }] }));
+    const { phases, answer, relays } = runPlan(smallScenario({ sites, faults: [{ kind: 'line', site: 'a', factor: 0.35, atMs: minutes(10) }] }));
     expect(phases[0]?.linePeak).toBeLessThan(0.9);
     expect(phases[1]?.linePeak).toBeGreaterThan(1);
+    const atOnce = (site: string): number => relays.filter((relay) => relay.site === site).reduce((sum, { sessionsPeak }) => sum + sessionsPeak, 0);
+    expect(atOnce('a')).toBeGreaterThan(2 * atOnce('b'));
     expect(answer.exceeded).toEqual([expect.stringMatching(/^line of a site: \d+ %, the limit is 90 %$/u)]);
   });
 
