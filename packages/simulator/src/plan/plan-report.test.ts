@@ -41,6 +41,9 @@ test('the least number of servers that is enough, and why one fewer is not', () 
   expect(found.perSite).toBe(3);
   expect(serversSummary(found)).toMatch(/^For 600 clients at 3 sites, 3 servers at each site are enough, 9 in all; with 2, clients a server: 1\d\d, the limit is 125\.$/u);
   expect(found.outcome.moves[0]?.fault.kind).toBe('siteDown');
+  const { perSite = 0, tries } = findServers({ ...scenario, limits: { ...scenario.limits, clientsPerServer: 44 } });
+  expect(perSite).toBeGreaterThan(6);
+  expect([perSite - 1, perSite].map((servers) => tries.find((one) => one.perSite === servers)?.isEnough)).toEqual([false, true]);
   const none = findServers({ ...scenario, sites: [siteNamed('a')], agents: { ...scenario.agents, count: 20 }, limits: { ...scenario.limits, line: 0.001 } });
   expect(none.perSite).toBeUndefined();
   expect(serversSummary(none)).toMatch(/no number of servers is enough: with 32 at each site, line of a site/u);
