@@ -233,9 +233,9 @@ export class Agent {
     if (this.#sessions.size === 0) this.#onIdle?.();
   }
 
-  #hello(): Hello {
+  #hello(): { hello: Hello; namesOf: string | undefined } {
     const relay = this.#pool.primary;
-    return {
+    const hello = {
       versions: Buffer.from(PROTOCOL_VERSIONS),
       software: SOFTWARE,
       mac: macBytes(this.#settings.mac),
@@ -243,6 +243,7 @@ export class Agent {
       direct: this.#mode === 'direct' ? 1 : 0,
       ...(relay === undefined ? {} : { relay }),
     };
+    return { hello, namesOf: this.#pool.site };
   }
 
   #onManagersChanged(): void {

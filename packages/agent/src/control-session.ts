@@ -65,9 +65,13 @@ export class ControlSession {
     void this.#connect(components);
   }
 
-  /** Asks for a lease, as soon as the connection is there. */
-  hello(hello: Hello): void {
-    this.#send(() => void this.#ask(hello));
+  /**
+   * Asks for a lease, as soon as the connection is there.
+   * @param namesOf the site whose relays `hello` names. Another one does not hear of them: its relays have the same names,
+   *   and it would leave out its own because ours cannot be reached.
+   */
+  hello(hello: Hello, namesOf: string | undefined): void {
+    this.#send(() => void this.#ask(namesOf === this.#site ? hello : withoutNames(hello)));
   }
 
   /** Asks for a sign of life. */
@@ -179,6 +183,10 @@ export class ControlSession {
     this.close();
     this.#handler.onLost(cause, problem);
   }
+}
+
+function withoutNames({ relay: _relay, ...hello }: Hello): Hello {
+  return { ...hello, avoid: [] };
 }
 
 /** How the end of a connection is counted. */

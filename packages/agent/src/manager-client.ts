@@ -17,8 +17,8 @@ export interface ManagerClientComponents {
   readonly metrics: Pick<AgentMetrics, 'managerFailures'>;
   readonly context: SecureContext;
   readonly sessions?: SessionStore | undefined;
-  /** What a hello says at this moment. */
-  readonly hello: () => Hello;
+  /** What a hello says at this moment, and the site whose relays it names. */
+  readonly hello: () => { readonly hello: Hello; readonly namesOf: string | undefined };
   /** After every event: decisions may be others now. */
   readonly onChange: () => void;
 }
@@ -97,7 +97,7 @@ export class ManagerClient {
         void this.#lookUp();
         break;
       case 'ask':
-        this.#session(command.address).hello(this.#components.hello());
+        this.#ask(command.address);
         break;
       case 'probe':
         this.#session(command.address).probe();
@@ -107,6 +107,11 @@ export class ManagerClient {
         if (command.cause !== undefined) this.#report(command.address, command.cause, 'no answer in time');
         break;
     }
+  }
+
+  #ask(address: string): void {
+    const { hello, namesOf } = this.#components.hello();
+    this.#session(address).hello(hello, namesOf);
   }
 
   async #lookUp(): Promise<void> {

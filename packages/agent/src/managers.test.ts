@@ -163,6 +163,25 @@ test('a control connection that is dead without a reset is left for another mana
   expect(second.hellos.length).toBeGreaterThan(0);
 });
 
+test('relays that cannot be reached are named to managers of their own site only: others have relays of the same names', async () => {
+  const world = await World.create(mesh);
+  const theirs = await world.relay('s1', '127.0.5.1', mesh.otherSite.relay);
+  const first = await world.manager(A, [{ name: 's1', host: '127.0.5.2', port: theirs.address.port }]);
+  const second = await world.manager(B, [theirs.address], { site: 'osaka-1', credentials: credentials(mesh, mesh.otherSite.manager) });
+  world.publish([A], 1);
+  const { port } = await world.agent(await destination(), { ...quick, deadAfterMs: 800 });
+  await until(() => first.hellos.length >= 2);
+  expect(first.hellos.at(-1)).toMatchObject({ relay: 's1', avoid: ['s1'] });
+  first.isCut = true;
+  first.script = { kind: 'silent' };
+  world.publish([A, B], 1);
+  await until(() => second.hellos.length > 0, 10_000);
+  expect([second.hellos[0]?.relay, second.hellos[0]?.avoid]).toEqual([undefined, []]);
+  await until(() => theirs.tickets > 0);
+  expect((await greeting(port)).text).toBe('220 hello\r\n');
+  expect(theirs.connects.length).toBe(1);
+});
+
 test('a manager whose address leaves the zone loses the agent within a TTL, and no conversation breaks', async () => {
   const world = await World.create(mesh);
   const [one, two] = [await world.relay('s1'), await world.relay('s2')];

@@ -119,11 +119,16 @@ export class RelayPool {
     if (entry !== undefined) entry.suspectUntilMs = 0;
   }
 
-  /** Names of relays that could not be used lately, for a hello. One that only finds our ticket too old is none of them. */
+  /** Names of relays that could not be used lately, for a hello to their site. One that only finds our ticket too old is none of them. */
   get avoid(): string[] {
     return [...this.#entries.values()]
       .filter(({ health: { failure }, isDraining }) => isDraining || (failure !== undefined && !isTicketTooOld(failure)))
       .map(({ relay }) => relay.name);
+  }
+
+  /** Where the relays are whose names these are. */
+  get site(): string | undefined {
+    return this.#lease?.site;
   }
 
   /** The name of the relay that is used first. */

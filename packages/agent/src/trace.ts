@@ -244,7 +244,7 @@ class TracedManager {
 
   hello(): Promise<{ readonly answer: ManagerAnswer; readonly ms: number }> {
     const mac = macBytes(this.#settings.mac);
-    return this.#ask(() => this.#session.hello({ versions: Buffer.from(PROTOCOL_VERSIONS), software: SOFTWARE, mac, avoid: [] }));
+    return this.#ask(() => this.#session.hello({ versions: Buffer.from(PROTOCOL_VERSIONS), software: SOFTWARE, mac, avoid: [] }, undefined));
   }
 
   close(): void {

@@ -241,7 +241,9 @@ export class ActiveAgent {
       queue.at(manager.serve(isNew), () => {
         if (this.#controls.get(address) !== control || control.isBroken || manager.health !== 'up') return;
         if (isNew && manager.clients >= manager.maxAgents) return this.#lost(address, control, 'closed');
-        const choice = manager.choose(this.links.primaryName, this.links.avoid);
+        // As the agent does: other sites have relays of the same names.
+        const isOwn = this.links.siteName === manager.site.name;
+        const choice = isOwn ? manager.choose(this.links.primaryName, this.links.avoid) : manager.choose(undefined, []);
         const answer = choice === undefined ? undefined : offer(manager, choice);
         queue.after(roundTripMs(manager) / 2, () => {
           if (this.#controls.get(address) !== control || control.isBroken) return;

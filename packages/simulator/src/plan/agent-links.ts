@@ -90,6 +90,11 @@ export class AgentLinks {
     return [...this.#entries.values()].filter(({ health }) => health.failure !== undefined).map(({ relay }) => relay.name);
   }
 
+  /** Of the lease. */
+  get siteName(): string | undefined {
+    return this.#lease?.site;
+  }
+
   get primaryName(): string | undefined {
     return this.#lease?.relays[0]?.name;
   }
