@@ -19,6 +19,17 @@ const PACKAGES = [
   ['msmtp', '/usr/bin/msmtp'],
   ['fetchmail', '/usr/bin/fetchmail'],
   ['clamav-daemon', '/usr/sbin/clamd'],
+  ['iproute2', '/usr/sbin/ip'],
+  ['nftables', '/usr/sbin/nft'],
+  ['bind9', '/usr/sbin/named'],
+  ['bind9-utils', '/usr/bin/named-checkzone'],
+  ['bind9-dnsutils', '/usr/bin/nsupdate'],
+  // promtool, which tests alert rules, and the server that the lab watches its sites with.
+  ['prometheus', '/usr/bin/promtool'],
+  // systemd-analyze, and what socket activation and notifications are tested with.
+  ['systemd', '/usr/bin/systemd-analyze'],
+  ['socat', '/usr/bin/socat'],
+  ['chromium', '/usr/bin/chromium'],
 ];
 
 const POLICY = '/usr/sbin/policy-rc.d';
