@@ -28,6 +28,8 @@ const POLL_MS = 10;
 
 const alive = new Set<TestProcess>();
 
+const cleanUps = new Set<() => void>();
+
 let guarded = false;
 
 /** What a test forgot must not outlive the run that started it; vitest ends its workers with SIGTERM, without 'exit'. */
@@ -36,6 +38,7 @@ function guardAgainstOrphans(): void {
   guarded = true;
   const killAll = (): void => {
     for (const child of alive) child.kill('SIGKILL');
+    for (const cleanUp of cleanUps) cleanUp();
   };
   process.on('exit', killAll);
   for (const [signal, code] of [['SIGTERM', 143], ['SIGINT', 130]] as const) {
@@ -45,6 +48,16 @@ function guardAgainstOrphans(): void {
       if (process.listenerCount(signal) === 1) process.exit(code);
     });
   }
+}
+
+/**
+ * Has something undone, synchronously, when this process ends without having done it, also by SIGINT or SIGTERM, and after the
+ * processes it started were killed. Returns how to take that back.
+ */
+export function whenThisProcessEnds(cleanUp: () => void): () => void {
+  guardAgainstOrphans();
+  cleanUps.add(cleanUp);
+  return () => void cleanUps.delete(cleanUp);
 }
 
 class CapturedStream {
