@@ -3,7 +3,9 @@ export const ADMIN_ERRORS = {
   NOT_FOUND: 404,
   BAD_REQUEST: 400,
   UNKNOWN_RELAY: 404,
-  /** The relay is the last one that is up; `force` drains it all the same. */
+  /** The order, or its confirmation, names another site. */
+  WRONG_SITE: 409,
+  /** The relay is the last one that is up; an order that is confirmed drains it all the same. */
   LAST_RELAY: 409,
   /** An order that the site's other managers would not hear of is not carried out. */
   STORE_DOWN: 503,

@@ -77,7 +77,7 @@ export class AdminServer {
     if (request.method !== 'POST' || kind === undefined)
       throw new AdminError('NOT_FOUND', 'there are GET /status and POST /table/drain, /table/undrain and /table/weight');
     const order = readOrder(kind, await readJson(request));
-    return { relay: order.relay, override: await this.#components.orders.carryOut(order) };
+    return { site: order.site, relay: order.relay, override: await this.#components.orders.carryOut(order) };
   }
 }
 
@@ -104,12 +104,15 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
 
 function readOrder(kind: string, body: unknown): TableOrder {
   if (typeof body !== 'object' || body === null) throw new AdminError('BAD_REQUEST', 'the request is not an object');
-  const { relay, by, force = false, weight } = body as Record<string, unknown>;
-  if (typeof relay !== 'string' || typeof by !== 'string' || typeof force !== 'boolean')
-    throw new AdminError('BAD_REQUEST', '"relay" and "by" are texts, "force" is true or false');
-  if (kind === 'drain' || kind === 'undrain') return { kind, relay, by, force };
+  const { site, relay, by, confirm, dryRun, weight } = body as Record<string, unknown>;
+  if (typeof site !== 'string' || typeof relay !== 'string' || typeof by !== 'string')
+    throw new AdminError('BAD_REQUEST', '"site", "relay" and "by" are texts');
+  if (confirm !== undefined && typeof confirm !== 'string') throw new AdminError('BAD_REQUEST', '"confirm" is a text: the name of the site');
+  if (dryRun !== undefined && typeof dryRun !== 'boolean') throw new AdminError('BAD_REQUEST', '"dryRun" is true or false');
+  const order = { site, relay, by, confirm, dryRun };
+  if (kind === 'drain' || kind === 'undrain') return { kind, ...order };
   if (weight !== null && typeof weight !== 'number') throw new AdminError('BAD_REQUEST', '"weight" is a number or null');
-  return { kind: 'weight', relay, weight, by, force };
+  return { kind: 'weight', ...order, weight };
 }
 
 /** True when there is a socket at which nobody listens. A file of another kind is somebody's, and stays. */

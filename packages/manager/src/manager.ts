@@ -142,7 +142,7 @@ class SiteManager implements Manager {
       { random, move: (agent) => this.#move(agent) },
       { perSecond: settings.pushesPerSecond ?? PUSHES_PER_SECOND },
     );
-    const orders = new TableOrders({ table: this.#table, overrides: this.#overrides, log, events: this.#events });
+    const orders = new TableOrders({ table: this.#table, overrides: this.#overrides, log, events: this.#events }, { site: settings.site });
     this.#admin = new AdminServer({ log, orders, status: () => this.status() });
   }
 

@@ -22,7 +22,7 @@ afterEach(async () => {
 });
 
 const status = async () => (await adminRequest(socket, 'GET', '/status')).body as ManagerStatus;
-const order = (path: string, body: object, at = socket) => adminRequest(at, 'POST', `/table/${path}`, { by: 'test', ...body });
+const order = (path: string, body: object, at = socket) => adminRequest(at, 'POST', `/table/${path}`, { site: 'tokyo-1', by: 'test', ...body });
 const row = async (relay: string) => (await status()).table.relays.find(({ name }) => name === relay)!;
 
 test('status shows the whole of the manager', async () => {
@@ -101,15 +101,35 @@ test('the last relay that is up is not drained by mistake', async () => {
   await site.startRelays(2);
   await site.startManager();
   await order('drain', { relay: 's1' });
-  for (const [path, body] of [['drain', {}], ['weight', { weight: 0 }]] as const) {
+  for (const [path, body] of [['drain', {}], ['weight', { weight: 0 }], ['drain', { dryRun: true }]] as const) {
     const refused = await order(path, { relay: 's2', ...body });
     expect(refused).toMatchObject({ status: 409, body: { error: 'LAST_RELAY' } });
-    expect(JSON.stringify(refused.body)).toContain('force');
+    expect(JSON.stringify(refused.body)).toContain('s2 is the last relay of site tokyo-1');
+    expect(JSON.stringify(refused.body)).toContain('--confirm=tokyo-1');
   }
+  expect(await order('drain', { relay: 's2', confirm: 'osaka-1' })).toMatchObject({ status: 409, body: { error: 'WRONG_SITE' } });
   expect((await row('s2')).state).toBe('up');
   expect(await order('drain', { relay: 's1' })).toMatchObject({ status: 200 });
-  expect(await order('drain', { relay: 's2', force: true })).toMatchObject({ status: 200 });
+  expect(await order('drain', { relay: 's2', confirm: 'tokyo-1' })).toMatchObject({ status: 200, body: { site: 'tokyo-1', relay: 's2' } });
   expect((await row('s2')).state).toBe('draining');
+});
+
+test('a relay of weight 0 is up, and is not counted on', async () => {
+  await site.startRelays(2);
+  await site.startManager();
+  await order('weight', { relay: 's1', weight: 0 });
+  expect(await order('drain', { relay: 's2' })).toMatchObject({ status: 409, body: { error: 'LAST_RELAY' } });
+  expect(await order('drain', { relay: 's1' })).toMatchObject({ status: 200 });
+});
+
+test('an order for another site is refused, and a dry run changes nothing', async () => {
+  await site.startRelays(2);
+  await site.startManager();
+  const wrong = await order('drain', { site: 'osaka-1', relay: 's1' });
+  expect(wrong).toMatchObject({ status: 409, body: { error: 'WRONG_SITE' } });
+  expect(JSON.stringify(wrong.body)).toMatch(/for site osaka-1.*manager of tokyo-1/u);
+  expect(await order('drain', { relay: 's1', dryRun: true })).toMatchObject({ status: 200, body: { override: { drain: true } } });
+  expect((await status()).table.relays.map(({ state, override }) => [state, override])).toEqual([['up', null], ['up', null]]);
 });
 
 test('of two orders at the same time that would drain both relays one is refused', async () => {
@@ -125,7 +145,7 @@ test('with the store down what was ordered stays in force, and nothing new is ta
   await order('drain', { relay: 's1' });
   await site.store.close();
   await expect.poll(async () => (await status()).store.up, { timeout: 10_000 }).toBe(false);
-  expect(await order('drain', { relay: 's2', force: true })).toMatchObject({ status: 503, body: { error: 'STORE_DOWN' } });
+  expect(await order('drain', { relay: 's2', confirm: 'tokyo-1' })).toMatchObject({ status: 503, body: { error: 'STORE_DOWN' } });
   expect((await status()).table.relays.map(({ state }) => state)).toEqual(['draining', 'up']);
   await expect.poll(async () => (await status()).events.map(({ event }) => event)).toContain('store_down');
 });
@@ -135,7 +155,9 @@ const BAD: [string, object, number][] = [
   ['drain', { relay: 7 }, 400],
   ['drain', { relay: 's1', by: '' }, 400],
   ['drain', { relay: 's1', by: 'a\u001b[31m' }, 400],
-  ['drain', { relay: 's1', force: 'yes' }, 400],
+  ['drain', { relay: 's1', confirm: true }, 400],
+  ['drain', { relay: 's1', dryRun: 'yes' }, 400],
+  ['drain', { relay: 's1', site: undefined }, 400],
   ['weight', { relay: 's1' }, 400],
   ['weight', { relay: 's1', weight: -1 }, 400],
   ['weight', { relay: 's1', weight: 1e9 }, 400],
