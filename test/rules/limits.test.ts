@@ -76,6 +76,7 @@ const NOT_A_LIMIT: Readonly<Record<string, readonly string[]>> = {
     'manager/manager AUTH_PING_MS',
     'manager/manager TICK_MS',
     'manager/pushes PUSH_TICK_MS',
+    'manager/site-link GREET_AGAIN_MS',
     'relay/dial/connect-race ATTEMPT_DELAY_MS',
     'relay/dial/connect-race KEEP_ALIVE_AFTER_MS',
     'relay/policy/resolve RESOLUTION_DELAY_MS',

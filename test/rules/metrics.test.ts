@@ -54,11 +54,13 @@ const REGISTER: Readonly<Record<string, (metrics: Metrics) => unknown>> = {
         scannersDown: () => 0,
         table: () => ({ policy: 'least-load', panic: false, relays: [] }),
         certificateExpiresAtMs: () => 0,
+        configDigest: () => 0,
+        servers: () => 0,
       },
       { relays: RELAYS, auths: AUTHS },
     ),
   relay: (metrics) => {
-    const relay = new RelayMetrics(metrics, () => ({ reports: [], ready: 0, detectionsWaiting: 0 }), { certificateExpiresAtMs: 0 });
+    const relay = new RelayMetrics(metrics, () => ({ reports: [], ready: 0, detectionsWaiting: 0 }), { certificateExpiresAtMs: 0, configDigest: 0 });
     return [relay, new InspectionMetrics(metrics, () => ({ scanners: [], spoolBytes: 0, differsForMs: 0 }), { scanners: SCANNERS.length })];
   },
   outbreak: (metrics) => [
@@ -75,6 +77,7 @@ const REGISTER: Readonly<Record<string, (metrics: Metrics) => unknown>> = {
       revocationsAgeMs: () => undefined,
       revocationsOverdue: () => false,
       certificateExpiresAtMs: () => 0,
+      configDigest: () => 0,
     }),
 };
 

@@ -1,6 +1,6 @@
 import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
-import { addressOf, ChannelError, identityMismatch, Listener, networkOf, type Peer } from '@sekisho/channel';
+import { addressOf, ChannelError, digestNumber, identityMismatch, Listener, networkOf, type Peer } from '@sekisho/channel';
 import type { Store } from '@sekisho/store';
 import { type Logger, type Metrics, printable } from '@sekisho/telemetry';
 import { CONTROL_ALPN, type Message, Refusal } from '@sekisho/wire';
@@ -123,6 +123,7 @@ class Auth implements AuthServer {
       revocationsAgeMs: () => this.#age()?.ageMs,
       revocationsOverdue: () => this.#age()?.overdue !== undefined,
       certificateExpiresAtMs: () => certificateExpiresAtMs,
+      configDigest: () => digestNumber(settings.about?.config),
     });
     this.#listener = new Listener(
       {
@@ -224,12 +225,12 @@ class Auth implements AuthServer {
   }
 
   #onConnection(socket: TLSSocket, peer: Peer): void {
-    const { site, name } = this.#settings;
+    const { site, name, about } = this.#settings;
     const address = addressOf(socket);
     const session = new ManagerSession(
       socket,
       { authorize: (question) => this.#authorize(question), onClose: (error) => this.#onClose(session, address, error) },
-      { site, name, software: SOFTWARE },
+      { site, name, about, software: SOFTWARE },
     );
     this.#sessions.add(session);
     const problem = identityMismatch(peer, { role: 'manager', site });

@@ -1,4 +1,4 @@
-import { ChannelError, ControlConnection } from '@sekisho/channel';
+import { ChannelError, ControlConnection, type WelcomeInit, welcomeMessage } from '@sekisho/channel';
 import type { TLSSocket } from 'node:tls';
 import { chooseVersion, type Message, PROTOCOL_VERSIONS, Refusal, type RefusalCode, REFUSALS } from '@sekisho/wire';
 
@@ -10,25 +10,19 @@ export interface ManagerSessionComponents {
   onClose(error: ChannelError): void;
 }
 
-export interface ManagerSessionInit {
-  readonly site: string;
-  readonly name: string;
-  readonly software: string;
-}
-
 /** Answers to a manager that does not read them; about 500 grants. */
 const MAX_BUFFERED_BYTES = 1024 * 1024;
 
 /** Auth's end of a connection from a manager: hello and welcome, then an answer to each authorize. */
 export class ManagerSession {
   readonly #components: ManagerSessionComponents;
-  readonly #init: ManagerSessionInit;
+  readonly #init: WelcomeInit;
   readonly #connection: ControlConnection<FromManager>;
   #welcomed = false;
   /** Set to false by the sweep that looks for the silent. */
   heard = true;
 
-  constructor(socket: TLSSocket, components: ManagerSessionComponents, init: ManagerSessionInit) {
+  constructor(socket: TLSSocket, components: ManagerSessionComponents, init: WelcomeInit) {
     this.#components = components;
     this.#init = init;
     this.#connection = new ControlConnection<FromManager>(
@@ -70,8 +64,7 @@ export class ManagerSession {
       return;
     }
     this.#welcomed = true;
-    const { site, name, software } = this.#init;
-    this.#connection.send({ type: 'welcome', id, version, software, name, site });
+    this.#connection.send(welcomeMessage(this.#init, { id, version }));
   }
 
   #answer(question: Message<'authorize'>): void {

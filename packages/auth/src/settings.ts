@@ -1,4 +1,4 @@
-import type { Credentials } from '@sekisho/channel';
+import type { About, Credentials } from '@sekisho/channel';
 import type { FailureLimits } from './failure-limiter.ts';
 
 /** Everything that auth is told. Times in milliseconds. */
@@ -6,6 +6,8 @@ export interface AuthSettings {
   readonly site: string;
   /** The name of this server in the site. */
   readonly name: string;
+  /** For its welcome. */
+  readonly about?: About | undefined;
   readonly listen: { readonly host: string; readonly port: number };
   /** Of the site's servers: their managers find a place here whoever else knocks. */
   readonly serverAddresses: readonly string[];

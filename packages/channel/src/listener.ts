@@ -57,7 +57,8 @@ export class Listener {
   readonly #sockets = new Set<Socket>();
   readonly #trusted: ReadonlySet<string>;
   readonly #perAddress = new Map<string, number>();
-  #strangers = 0;
+  /** Connections that count against `maxConnections`, by address and port. */
+  readonly #strangers = new Set<string>();
   /** Address and port, and the address, of connections that are neither secure nor rejected yet. */
   readonly #handshakes = new Map<string, string>();
 
@@ -107,6 +108,11 @@ export class Listener {
     return this.#sockets.size;
   }
 
+  /** From now on it takes none of the `maxConnections`: whoever calls this bounds such connections by a cap of its own. */
+  discount(socket: TLSSocket): void {
+    this.#strangers.delete(keyOf(socket));
+  }
+
   /** Stops accepting; what is open goes on. */
   stopAccepting(): void {
     if (this.#tcp.listening) this.#tcp.close();
@@ -124,7 +130,7 @@ export class Listener {
     const isStranger = !this.#trusted.has(address);
     const network = isStranger ? networkOf(address) : address;
     const count = this.#perAddress.get(network) ?? 0;
-    const full = isStranger && this.#strangers >= this.#init.maxConnections;
+    const full = isStranger && this.#strangers.size >= this.#init.maxConnections;
     if (full || count >= this.#init.maxPerAddress) {
       this.#handler.onReject(full ? 'full' : 'address_full', address);
       socket.destroy();
@@ -132,14 +138,14 @@ export class Listener {
     }
     const key = keyOf(socket);
     this.#sockets.add(socket);
-    if (isStranger) this.#strangers += 1;
+    if (isStranger) this.#strangers.add(key);
     this.#perAddress.set(network, count + 1);
     this.#handshakes.set(key, address);
     socket.once('close', () => {
       // One that the peer reset or left says no more to TLS who it was.
       this.#reject('handshake', key);
       this.#sockets.delete(socket);
-      if (isStranger) this.#strangers -= 1;
+      this.#strangers.delete(key);
       const left = (this.#perAddress.get(network) ?? 1) - 1;
       if (left > 0) this.#perAddress.set(network, left);
       else this.#perAddress.delete(network);

@@ -1,11 +1,12 @@
 import { addressOf, ChannelError, type ChannelErrorCode, Listener, type Peer, SessionKeys } from '@sekisho/channel';
 import { type Logger, printable } from '@sekisho/telemetry';
-import { CONTROL_ALPN, type Message, Refusal } from '@sekisho/wire';
+import { CONTROL_ALPN, type Message, Refusal, type ServerIdentity } from '@sekisho/wire';
 import type { AddressInfo } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { AgentSession } from './agent-session.ts';
 import type { LeaseDesk } from './lease-desk.ts';
 import type { ManagerMetrics, Rejection } from './manager-metrics.ts';
+import { Servers } from './servers.ts';
 import { HANDSHAKE_TIMEOUT_MS, HELLOS_PER_SECOND, IDLE_MS, type ManagerSettings } from './settings.ts';
 
 export interface AgentsComponents {
@@ -26,6 +27,7 @@ export class Agents {
   readonly #settings: ManagerSettings;
   readonly #listener: Listener;
   readonly #agents = new Set<AgentSession>();
+  readonly #servers: Servers;
   readonly #sweep: NodeJS.Timeout;
   readonly #sessionKeys = new SessionKeys({ onChange: (key) => this.#listener.changeSessionKey(key) });
   #directAgents = 0;
@@ -35,6 +37,7 @@ export class Agents {
   constructor(components: AgentsComponents, settings: ManagerSettings) {
     this.#components = components;
     this.#settings = settings;
+    this.#servers = new Servers({ ...components, onClose: (error, address) => this.#onEnd(error, address) }, settings);
     this.#listener = new Listener(
       {
         ...settings.listen,
@@ -59,6 +62,11 @@ export class Agents {
     return this.#agents.size;
   }
 
+  /** Other servers of the mesh that are connected. */
+  get servers(): number {
+    return this.#servers.size;
+  }
+
   /** Agents that said they connect clients directly and have no lease since, and how many hellos have said so. */
   get direct(): { readonly agents: number; readonly hellos: number } {
     return { agents: this.#directAgents, hellos: this.#directHellos };
@@ -75,6 +83,7 @@ export class Agents {
   /** Refuses new hellos, and lets go of the agents one after the other within `spreadMs`. */
   async close(spreadMs: number): Promise<void> {
     this.#closing = true;
+    this.#servers.stopWelcoming();
     this.#listener.stopAccepting();
     const agents = [...this.#agents];
     const perTick = Math.ceil((agents.length * CLOSE_TICK_MS) / Math.max(spreadMs, CLOSE_TICK_MS));
@@ -82,12 +91,14 @@ export class Agents {
       for (const agent of agents.splice(0, perTick)) agent.close(new ChannelError('CLOSED', 'the manager stops'));
       if (agents.length > 0) await new Promise((resolve) => setTimeout(resolve, CLOSE_TICK_MS));
     }
+    this.#servers.close();
     clearInterval(this.#sweep);
     this.#sessionKeys.close();
     this.#listener.close();
   }
 
   #onConnection(socket: TLSSocket, peer: Peer): void {
+    if (peer.verified && peer.identity?.kind === 'server') return this.#onServer(socket, peer.identity);
     const { clock } = this.#components;
     const agent = new AgentSession(
       socket,
@@ -101,10 +112,14 @@ export class Agents {
       { peer, address: addressOf(socket), hellosPerSecond: this.#settings.hellosPerSecond ?? HELLOS_PER_SECOND },
     );
     this.#agents.add(agent);
-    // A server's certificate that somebody made up is a stranger's like any other: auth refuses it.
-    if (!peer.verified || peer.identity?.kind !== 'server') return;
-    this.#reject('identity', agent.address);
-    agent.refuse(0, new Refusal('IDENTITY', 'only devices are answered here'));
+  }
+
+  /** It takes no agent's place, and has one of a few of its own. */
+  #onServer(socket: TLSSocket, identity: ServerIdentity): void {
+    this.#listener.discount(socket);
+    if (this.#servers.add(socket, identity)) return;
+    this.#reject('servers_full', addressOf(socket));
+    socket.destroy();
   }
 
   async #onHello(agent: AgentSession, hello: Message<'hello'>): Promise<void> {
@@ -184,8 +199,12 @@ export class Agents {
   #onClose(agent: AgentSession, error: ChannelError): void {
     if (!this.#agents.delete(agent)) return;
     if (agent.direct) this.#directAgents -= 1;
+    this.#onEnd(error, agent.address);
+  }
+
+  #onEnd(error: ChannelError, address: string): void {
     const rejection = REJECTION_OF_ERROR[error.code];
-    if (rejection !== undefined) this.#reject(rejection, agent.address);
+    if (rejection !== undefined) this.#reject(rejection, address);
   }
 
   #reject(reason: Rejection, address: string): void {
@@ -194,6 +213,7 @@ export class Agents {
   }
 
   #closeSilent(): void {
+    this.#servers.closeSilent(SWEEPS);
     for (const agent of this.#agents) {
       agent.silentSweeps += 1;
       if (agent.silentSweeps >= (agent.held === undefined ? 2 : SWEEPS))

@@ -37,6 +37,8 @@ beforeEach(() => {
     scannersDown: () => 0,
     table: () => ({ policy: 'least-load' as const, panic: false, relays: [] }),
     certificateExpiresAtMs: () => 0,
+    configDigest: () => 0,
+    servers: () => 0,
   };
   desk = new DetectionDesk({ log, store, metrics: managerMetrics(metrics, gauges, { relays: [], auths: [] }) });
 });

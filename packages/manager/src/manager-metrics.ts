@@ -12,11 +12,11 @@ const REFUSAL_CODES = Object.keys(REFUSALS).filter((code): code is RefusalCode =
 export const REJECTIONS = [
   'full',
   'address_full',
+  'servers_full',
   'handshake',
   'timeout',
   'alpn',
   'no_certificate',
-  'identity',
   'protocol',
   'flood',
   'idle',
@@ -36,6 +36,8 @@ export interface ManagerGauges {
   scannersDown(relay: string): number;
   table(): TableSnapshot;
   certificateExpiresAtMs(): number;
+  configDigest(): number;
+  servers(): number;
 }
 
 export interface ManagerMetrics {
@@ -43,6 +45,7 @@ export interface ManagerMetrics {
   readonly refusals: CounterMetric<{ code: readonly RefusalCode[] }>;
   readonly rejections: CounterMetric<{ reason: typeof REJECTIONS }>;
   readonly directHellos: CounterMetric<LabelValues>;
+  readonly serverHellos: CounterMetric<LabelValues>;
   readonly byes: CounterMetric<LabelValues>;
   readonly leaseSeconds: HistogramMetric<LabelValues>;
   readonly detections: CounterMetric<{ outcome: typeof DETECTION_OUTCOMES }>;
@@ -82,6 +85,10 @@ export function managerMetrics(
       name: 'sekisho_manager_direct_hellos_total',
       help: 'Hellos of agents that were connecting their clients directly.',
     }),
+    serverHellos: metrics.counter({
+      name: 'sekisho_manager_server_hellos_total',
+      help: 'Hellos of other servers, answered with a welcome.',
+    }),
     byes: metrics.counter({ name: 'sekisho_manager_byes_total', help: 'Mail sessions whose end agents have told.' }),
     leaseSeconds: metrics.histogram({
       name: 'sekisho_manager_lease_seconds',
@@ -110,6 +117,10 @@ function registerGauges(metrics: Metrics, gauges: ManagerGauges): void {
   );
   gauge('sekisho_manager_certificate_expires_timestamp_seconds', "When the manager's own certificate expires.", () =>
     gauges.certificateExpiresAtMs() / 1000,
+  );
+  gauge('sekisho_manager_config_digest', 'The first 48 bits of the digest of the configuration.', () => gauges.configDigest());
+  gauge('sekisho_manager_servers', 'Other servers that are connected as agents are, to see whether the manager answers.', () =>
+    gauges.servers(),
   );
 }
 

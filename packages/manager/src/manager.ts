@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import { secureContext } from '@sekisho/channel';
+import { type About, digestNumber, secureContext } from '@sekisho/channel';
 import { RelayTable, type RelaySnapshot, type Transition } from '@sekisho/scheduler';
 import { type Override, OverridesView, type Store } from '@sekisho/store';
 import { type Logger, type Metrics, printable } from '@sekisho/telemetry';
@@ -9,11 +9,15 @@ import type { AgentSession } from './agent-session.ts';
 import { Agents } from './agents.ts';
 import { AuthPool } from './auth-pool.ts';
 import { DetectionDesk } from './detection-desk.ts';
+import { DriftWatch, type ServerFacts } from './drift-watch.ts';
 import { EventLog, type ManagerEvent } from './event-log.ts';
+import { Fellows, type FellowStatus } from './fellows.ts';
 import { InspectionWatch } from './inspection-watch.ts';
 import { LeaseDesk } from './lease-desk.ts';
 import { type ManagerMetrics, managerMetrics } from './manager-metrics.ts';
 import { PUSH_TICK_MS, Pushes } from './pushes.ts';
+import { redundancyMetrics } from './redundancy-metrics.ts';
+import { type RedundancyStatus, RedundancyWatch } from './redundancy-watch.ts';
 import {
   AUTH_TIMEOUT_MS,
   type AuthServerAddress,
@@ -23,6 +27,7 @@ import {
   type RelayServer,
 } from './settings.ts';
 import { SiteLink } from './site-link.ts';
+import { siteRedundancy } from './site-redundancy.ts';
 import { TableOrders } from './table-orders.ts';
 
 export interface ManagerComponents {
@@ -43,6 +48,8 @@ export interface ManagerStatus {
   readonly address: string;
   readonly port: number;
   readonly stopping: boolean;
+  /** Null where nobody has told it, as in tests. */
+  readonly about: About | null;
   readonly agents: number;
   /** Agents that connect their clients directly now, and hellos that said so since the start. */
   readonly direct: { readonly agents: number; readonly hellos: number };
@@ -50,7 +57,7 @@ export interface ManagerStatus {
   readonly table: {
     readonly policy: string;
     readonly panic: boolean;
-    readonly relays: readonly (RelaySnapshot & {
+    readonly relays: readonly (RelaySnapshot & ServerFacts & {
       readonly host: string;
       readonly port: number;
       readonly override: Override | null;
@@ -58,7 +65,11 @@ export interface ManagerStatus {
       readonly inspection: RelayInspection | null;
     })[];
   };
-  readonly auths: readonly { readonly name: string; readonly host: string; readonly port: number; readonly up: boolean }[];
+  readonly auths: readonly (ServerFacts & { readonly name: string; readonly host: string; readonly port: number; readonly up: boolean })[];
+  /** All managers of the site: this one, then the others as this one sees them. */
+  readonly managers: readonly (FellowStatus & { readonly self: boolean })[];
+  /** What is missing of what there should be; each kind once. */
+  readonly redundancy: readonly RedundancyStatus[];
   readonly store: { readonly up: boolean; readonly reason: string | null; readonly confirmedAt: number | null };
   readonly events: readonly ManagerEvent[];
 }
@@ -94,10 +105,13 @@ class SiteManager implements Manager {
   readonly #metrics: ManagerMetrics;
   readonly #table: RelayTable;
   readonly #inspection: InspectionWatch;
+  readonly #drift: DriftWatch;
   readonly #detections: DetectionDesk;
   readonly #overrides: OverridesView;
   readonly #auths: ReadonlyMap<AuthServerAddress, SiteLink>;
   readonly #relays: ReadonlyMap<RelayServer, SiteLink>;
+  readonly #fellows: Fellows;
+  readonly #redundancy: RedundancyWatch;
   readonly #desk: LeaseDesk;
   readonly #agents: Agents;
   readonly #pushes: Pushes;
@@ -122,10 +136,16 @@ class SiteManager implements Manager {
       onChange: (overrides) => this.#applyOverrides(overrides),
     });
     this.#inspection = new InspectionWatch({ log, events: this.#events });
+    this.#drift = new DriftWatch({ log, events: this.#events }, settings);
     const relays = relaysOf(this.#table, settings);
     const context = secureContext(settings.credentials);
     this.#auths = new Map(settings.auths.map((auth) => [auth, this.#authLink(auth, context)]));
     this.#relays = new Map(relays.map((relay) => [relay, this.#relayLink(relay, context)]));
+    this.#fellows = new Fellows(
+      { log, events: this.#events, drift: this.#drift, clock: { now: Date.now }, random },
+      { site: settings.site, fellows: settings.fellows ?? [], context },
+    );
+    this.#redundancy = new RedundancyWatch({ log, events: this.#events, clock: { now: Date.now }, read: () => this.#siteRedundancy() });
     this.#metrics = this.#registerMetrics(metrics);
     this.#detections = new DetectionDesk({ log, store, metrics: this.#metrics });
     this.#desk = new LeaseDesk(
@@ -157,6 +177,7 @@ class SiteManager implements Manager {
       await Promise.all([this.#overrides.start(), ...this.#links().map((link) => link.start())]);
       const { port, address } = await this.#agents.listen();
       this.#port = port;
+      this.#fellows.start();
       this.#log.info({ event: 'started', address, port }, 'the manager is ready');
     } catch (error) {
       await this.#stop(0);
@@ -166,7 +187,7 @@ class SiteManager implements Manager {
   }
 
   status(): ManagerStatus {
-    const { site, name, listen } = this.#settings;
+    const { site, name, listen, about = null } = this.#settings;
     const { policy, panic, relays: rows } = this.#table.snapshot();
     const overrides = this.#overrides.current();
     const { confirmedAt, failure } = this.#overrides.status();
@@ -178,6 +199,7 @@ class SiteManager implements Manager {
       address: listen.host,
       port: this.#port,
       stopping: this.#stopping,
+      about,
       agents: this.#agents.size,
       direct: this.#agents.direct,
       pushesPending: this.#pushes.pending,
@@ -186,10 +208,12 @@ class SiteManager implements Manager {
         panic,
         relays: rows.map((row) => {
           const { host = '', port = 0 } = addresses.get(row.name) ?? {};
-          return { ...row, host, port, override: overrides.get(row.name) ?? null, inspection: this.#inspection.of(row.name) };
+          return { ...row, ...this.#drift.of('relay', row.name), host, port, override: overrides.get(row.name) ?? null, inspection: this.#inspection.of(row.name) };
         }),
       },
-      auths: [...this.#auths].map(([auth, { up }]) => ({ ...auth, up })),
+      auths: this.#authStates(),
+      managers: [this.#self(), ...this.#fellows.list().map((fellow) => ({ ...fellow, self: false }))],
+      redundancy: this.#redundancy.look(),
       store: { up: failure === null, reason: failure?.message ?? null, confirmedAt },
       events: this.#events.list(),
     };
@@ -207,6 +231,7 @@ class SiteManager implements Manager {
     await this.#agents.close(spreadMs);
     for (const timer of this.#timers) clearInterval(timer);
     for (const link of this.#links()) link.close();
+    this.#fellows.close();
     this.#admin.close();
     await this.#overrides.close();
   }
@@ -217,16 +242,44 @@ class SiteManager implements Manager {
 
   #tick(): void {
     this.#table.tick();
+    this.#fellows.tick();
+    this.#redundancy.look();
     const { failure } = this.#overrides.status();
     if ((failure === null) === this.#storeWasUp) return;
     this.#storeWasUp = failure === null;
     this.#events.add(failure === null ? 'store_up' : 'store_down', failure?.message ?? 'the store answers again');
   }
 
+  #authStates(): (AuthServerAddress & ServerFacts & { up: boolean })[] {
+    return [...this.#auths].map(([auth, { up }]) => ({ ...auth, up, ...this.#drift.of('auth', auth.name) }));
+  }
+
+  #self(): ManagerStatus['managers'][number] {
+    const { name, listen, about } = this.#settings;
+    const said = { software: about === undefined ? null : `sekisho-manager/${about.version}`, config: about?.config ?? null };
+    return { name, host: listen.host, port: this.#port, up: true, lostAt: null, reason: null, ...said, clockOffsetMs: 0, self: true };
+  }
+
+  #siteRedundancy(): ReturnType<typeof siteRedundancy> {
+    return siteRedundancy({
+      relays: this.#table.snapshot().relays,
+      inspectionOf: (relay) => this.#inspection.of(relay),
+      auths: this.#authStates(),
+      fellows: this.#fellows.list(),
+      storeUp: this.#overrides.status().failure === null,
+    });
+  }
+
   #authLink(auth: AuthServerAddress, context: ReturnType<typeof secureContext>): SiteLink {
     const tell = this.#tellOf('auth', auth.name);
     return new SiteLink(
-      { random: this.#random, onUp: () => tell.up(), onPong: () => {}, onFailure: (reason) => tell.down(reason) },
+      {
+        random: this.#random,
+        onUp: () => tell.up(),
+        onWelcome: (introduction) => this.#drift.note('auth', auth.name, introduction),
+        onPong: () => {},
+        onFailure: (reason) => tell.down(reason),
+      },
       {
         ...auth,
         context,
@@ -245,6 +298,7 @@ class SiteManager implements Manager {
       {
         random: this.#random,
         onUp: () => tell.up(),
+        onWelcome: (introduction) => this.#drift.note('relay', name, introduction),
         onPong: (report) => this.#onReport(name, report),
         onDetection: (detection, note) => this.#detections.take(name, detection, note),
         onFailure: (reason) => {
@@ -337,7 +391,15 @@ class SiteManager implements Manager {
   }
 
   #registerMetrics(metrics: Metrics): ManagerMetrics {
-    const { auths, credentials } = this.#settings;
+    const { auths, credentials, fellows = [] } = this.#settings;
+    redundancyMetrics(
+      metrics,
+      {
+        isLost: (what) => this.#redundancy.look().some((one) => one.what === what && one.lost.length > 0),
+        fellowUp: (name) => this.#fellows.list().some((fellow) => fellow.name === name && fellow.up),
+      },
+      { fellows: fellows.map(({ name }) => name) },
+    );
     const certificateExpiresAtMs = Date.parse(new X509Certificate(credentials.certPem).validTo);
     return managerMetrics(
       metrics,
@@ -350,6 +412,8 @@ class SiteManager implements Manager {
         authUp: (name) => [...this.#auths].some(([auth, { up }]) => auth.name === name && up),
         table: () => this.#table.snapshot(),
         certificateExpiresAtMs: () => certificateExpiresAtMs,
+        configDigest: () => digestNumber(this.#settings.about?.config),
+        servers: () => this.#agents.servers,
       },
       { relays: [...this.#relays.keys()].map(({ name }) => name), auths: auths.map(({ name }) => name) },
     );

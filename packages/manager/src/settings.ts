@@ -1,5 +1,6 @@
-import type { Credentials } from '@sekisho/channel';
+import type { About, Credentials } from '@sekisho/channel';
 import type { SchedulerSettings, TableEntry } from '@sekisho/scheduler';
+import type { FellowAddress } from './fellows.ts';
 
 /** A relay of this site, with the address for agents and the one for managers. */
 export interface RelayServer {
@@ -21,6 +22,8 @@ export interface ManagerSettings {
   readonly site: string;
   /** The name of this server in the site. */
   readonly name: string;
+  /** For its welcome to other servers, and to compare with theirs. */
+  readonly about?: About | undefined;
   readonly listen: { readonly host: string; readonly port: number };
   readonly credentials: Credentials;
   readonly relays: readonly RelayServer[];
@@ -31,6 +34,8 @@ export interface ManagerSettings {
   };
   /** In the order in which they are asked. */
   readonly auths: readonly AuthServerAddress[];
+  /** The other managers of the site: watched, and nothing depends on them. */
+  readonly fellows?: readonly FellowAddress[] | undefined;
   readonly maxAgents: number;
   readonly maxPerAddress: number;
   readonly probeIntervalMs: number;

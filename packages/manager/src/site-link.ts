@@ -4,11 +4,22 @@ import type { SecureContext } from 'node:tls';
 
 type FromServer = 'welcome' | 'refuse' | 'pong' | 'grant' | 'ping' | 'detection';
 
+/** What a server says of itself in its welcome. */
+export interface Introduction {
+  readonly software: string;
+  /** Unknown of a server of before it was told. */
+  readonly config: string | undefined;
+  /** Its clock minus ours, give or take half of the time that it took to ask. */
+  readonly clockOffsetMs: number | undefined;
+}
+
 export interface SiteLinkComponents {
   /** At least 0 and below 1. */
   random(): number;
   /** Welcomed, and the name is the one in the table. */
   onUp(): void;
+  /** After onUp, and again from time to time. */
+  onWelcome?(introduction: Introduction): void;
   /** An answer to a ping. */
   onPong(report: RelayReport | undefined): void;
   /** A connection that could not be made or was lost, or a ping without answer; again each time. */
@@ -35,6 +46,8 @@ const FIRST_BACKOFF_MS = 250;
 const MAX_BACKOFF_MS = 2000;
 /** Pings without answer, one after the other, until the connection is given up. */
 const MAX_MISSED = 3;
+/** Clocks drift while a connection lasts. */
+const GREET_AGAIN_MS = 30_000;
 const MAX_BUFFERED_BYTES = 4 * 1024 * 1024;
 const SOFTWARE = 'sekisho-manager';
 
@@ -50,6 +63,7 @@ export class SiteLink {
   #abort = new AbortController();
   #backoffMs = FIRST_BACKOFF_MS;
   #missed = 0;
+  #greetedAtMs = 0;
   #welcomed = false;
   #stopped = false;
 
@@ -130,16 +144,21 @@ export class SiteLink {
     const { name, expect, pingTimeoutMs } = this.#init;
     const detections = this.#components.onDetection === undefined ? {} : { detections: 1 };
     const question = { type: 'hello', versions: Buffer.from(PROTOCOL_VERSIONS), software: SOFTWARE, avoid: [], ...detections } as const;
+    const askedAtMs = Date.now();
     const answer = await connection.ask<'hello'>(question, pingTimeoutMs);
     if (answer.type === 'refuse') throw new ChannelError('PROTOCOL', `refused: ${refusalCode(answer.code)}`);
     if (answer.type !== 'welcome') throw new ChannelError('PROTOCOL', 'the answer to hello is not welcome');
     // The certificate says the role and the site; which server of the site it is, only the server says.
     if (answer.site !== expect.site || answer.name !== name)
       throw new ChannelError('IDENTITY', `at this address is another server than ${name}: compare the addresses in site.yaml`);
+    this.#greetedAtMs = performance.now();
+    if (!this.#welcomed) this.#components.onUp();
     this.#welcomed = true;
     this.#missed = 0;
     this.#backoffMs = FIRST_BACKOFF_MS;
-    this.#components.onUp();
+    const { software, config, at } = answer;
+    const clockOffsetMs = at === undefined ? undefined : Math.round(at - (askedAtMs + Date.now()) / 2);
+    this.#components.onWelcome?.({ software, config, clockOffsetMs });
   }
 
   /** One ping, and a timer for the next. */
@@ -147,6 +166,7 @@ export class SiteLink {
     const { pingIntervalMs, pingTimeoutMs } = this.#init;
     const startedAtMs = performance.now();
     try {
+      if (startedAtMs - this.#greetedAtMs > GREET_AGAIN_MS) await this.#greet(connection);
       const answer = await connection.ask<'ping'>({ type: 'ping' }, pingTimeoutMs);
       this.#missed = 0;
       this.#components.onPong(answer.type === 'pong' ? answer.report : undefined);

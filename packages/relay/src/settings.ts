@@ -1,4 +1,4 @@
-import type { Credentials } from '@sekisho/channel';
+import type { About, Credentials } from '@sekisho/channel';
 import type { Right } from '@sekisho/wire';
 import type { InspectSettings } from './inspect/settings.ts';
 
@@ -7,6 +7,8 @@ export interface RelaySettings {
   readonly site: string;
   /** The name of this server in the site; tickets must name it. */
   readonly name: string;
+  /** For its welcome to managers. */
+  readonly about?: About | undefined;
   readonly listen: {
     readonly host: string;
     /** For agents. */

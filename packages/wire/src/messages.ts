@@ -64,6 +64,8 @@ const REPORT_FIELDS = {
   draining: u8(9),
   unable: optional(text(10, MAX_TEXT_BYTES)),
   inspection: { tag: 11, kind: 'record', fields: INSPECTION_FIELDS, optional: true },
+  workers: optional(u32(12)),
+  workersWanted: optional(u32(13)),
 } as const satisfies Fields;
 
 const spec = <const T extends number, const S extends Fields>(type: T, maxBytes: number, fields: S) => ({
@@ -89,6 +91,9 @@ export const MESSAGES = {
     software: text(3),
     name: text(4),
     site: text(5),
+    at: optional(u64(6)),
+    config: optional(text(7)),
+    stack: optional(text(8)),
   }),
   lease: spec(0x03, 16_384, {
     id: u32(1),

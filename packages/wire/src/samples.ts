@@ -34,7 +34,17 @@ const versions = Buffer.from([1]);
 
 export const SAMPLE_MESSAGES: { readonly [N in MessageName]: Message<N> } = {
   hello: { type: 'hello', id: 1, versions, software: 'sekisho/0.1.0', mac, relay: 's1', avoid: ['s3'], direct: 0 },
-  welcome: { type: 'welcome', id: 1, version: 1, software: 'sekisho/0.1.0', name: 's1', site: 'tokyo-1' },
+  welcome: {
+    type: 'welcome',
+    id: 1,
+    version: 1,
+    software: 'sekisho/0.1.0',
+    name: 's1',
+    site: 'tokyo-1',
+    at: 1_800_000_000_000,
+    config: '0011223344556677',
+    stack: '8899aabbccddeeff',
+  },
   lease: {
     type: 'lease',
     id: 1,

@@ -52,6 +52,9 @@ export class FakeRelay {
   report: RelayReport = IDLE_REPORT;
   /** False: questions are taken and never answered. */
   answers = true;
+  /** What its welcome says besides its name. */
+  welcome: { readonly config?: string; readonly at?: () => number } = {};
+  readonly #connections = new Set<ControlConnection<'hello' | 'ping'>>();
   readonly name: string;
   readonly #listener: Listener;
   port = 0;
@@ -77,16 +80,22 @@ export class FakeRelay {
               onMessage: (message) => {
                 if (!this.answers) return;
                 if (message.type === 'ping') connection.send({ type: 'pong', id: message.id, report: this.report });
-                else connection.send({ type: 'welcome', id: message.id, version: 1, software: 'test', name: init.welcomeAs ?? this.name, site: 'tokyo-1' });
+                else connection.send({ type: 'welcome', id: message.id, version: 1, software: 'test', name: init.welcomeAs ?? this.name, site: 'tokyo-1', config: this.welcome.config, at: this.welcome.at?.() });
               },
-              onClose: () => {},
+              onClose: () => this.#connections.delete(connection),
             },
           );
+          this.#connections.add(connection);
         },
         onReject: () => {},
         onError: () => {},
       },
     );
+  }
+
+  /** Closes the connections that are there. */
+  drop(): void {
+    for (const connection of this.#connections) connection.close();
   }
 
   async listen(): Promise<void> {

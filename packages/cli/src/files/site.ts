@@ -1,7 +1,10 @@
 import { mkdirSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
+import type { About } from '@sekisho/channel';
 import { openStore, type Store, type StoreComponents } from '@sekisho/store';
+import manifest from '../../package.json' with { type: 'json' };
+import { configDigest, stackDigest } from '../config/digest.ts';
 import { loadConfig } from '../config/load.ts';
 import { type SiteConfig, siteSchema } from '../config/site-schema.ts';
 import { CommandError, EXIT } from '../exit-codes.ts';
@@ -18,6 +21,11 @@ export class Site {
   constructor(file: string, config: SiteConfig) {
     this.file = file;
     this.config = config;
+  }
+
+  /** What its servers say of themselves. */
+  get about(): About {
+    return { version: manifest.version, config: configDigest(this.config), stack: stackDigest(this.config) };
   }
 
   get keysDirectory(): string {
@@ -84,14 +92,20 @@ export class Site {
     return readStoreAccess({ passwordFile: at(passwordFile), caFile: at(caFile), certFile: at(certFile), keyFile: at(keyFile) });
   }
 
+  /** Where the embedded store is, if the site has one. */
+  get sqliteFile(): string | undefined {
+    const path = /^sqlite:(.*)$/u.exec(this.config.store.url)?.[1];
+    return path === undefined ? undefined : this.#path(path);
+  }
+
   /** Opens the store that the site's servers share. */
   openStore(components: StoreComponents = {}): Promise<Store> {
     const { url } = this.config.store;
-    const path = /^sqlite:(.*)$/u.exec(url)?.[1];
+    const path = this.sqliteFile;
     const access = this.readStoreAccess();
     mkdirSync(this.stateDirectory, { recursive: true, mode: 0o700 });
     return openStore(components, {
-      url: path === undefined ? url : `sqlite:${this.#path(path)}`,
+      url: path === undefined ? url : `sqlite:${path}`,
       site: this.config.site,
       ...access,
     });

@@ -17,6 +17,7 @@ export function authSettings(site: Site, server: Server): AuthSettings {
   return {
     site: config.site,
     name: server.name,
+    about: site.about,
     listen: { host: server.address, port: config.ports.auth },
     serverAddresses: config.servers.map(({ address }) => address),
     credentials: readCredentials(site.keysDirectory, 'auth'),
@@ -48,6 +49,7 @@ export function managerSettings(site: Site, server: Server): ManagerSettings {
   return {
     site: config.site,
     name: server.name,
+    about: site.about,
     listen: { host: server.address, port: config.ports.manager },
     credentials: readCredentials(site.keysDirectory, 'manager'),
     relays: relays.map(({ name, address }) => ({
@@ -65,6 +67,10 @@ export function managerSettings(site: Site, server: Server): ManagerSettings {
       },
     },
     auths: auths.map(({ name, address }) => ({ name, host: address, port: config.ports.auth })),
+    fellows: site
+      .withRole('manager')
+      .filter(({ name }) => name !== server.name)
+      .map(({ name, address }) => ({ name, host: address, port: config.ports.manager })),
     maxAgents: config.manager.maxAgents,
     maxPerAddress: config.manager.maxPerAddress,
     probeIntervalMs: config.manager.probeInterval,
@@ -79,6 +85,7 @@ export function relaySettings(site: Site, server: Server): RelaySettings {
   return {
     site: config.site,
     name: server.name,
+    about: site.about,
     listen: { host: server.address, port: config.ports.relay, controlPort: config.ports.relayControl },
     credentials: readCredentials(site.keysDirectory, 'relay'),
     ticketKeys: readTicketPublicKeys(site.keysDirectory),

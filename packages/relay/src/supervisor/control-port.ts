@@ -1,5 +1,6 @@
 import type { TLSSocket } from 'node:tls';
 import {
+  type About,
   addressOf,
   type Credentials,
   ChannelError,
@@ -8,6 +9,7 @@ import {
   Listener,
   type Peer,
   type RejectReason,
+  welcomeMessage,
 } from '@sekisho/channel';
 import type { Logger } from '@sekisho/telemetry';
 import {
@@ -32,6 +34,7 @@ export interface ControlPortHandler {
 export interface ControlPortInit {
   readonly site: string;
   readonly name: string;
+  readonly about?: About | undefined;
   readonly host: string;
   readonly port: number;
   /** Of the site's servers: their managers find a place here whoever else knocks. */
@@ -100,6 +103,8 @@ export class ControlPort {
   }
 
   #onConnection(socket: TLSSocket, peer: Peer): void {
+    const { site } = this.#init;
+    const problem = identityMismatch(peer, { role: 'manager', site });
     const manager = new ManagerConnection(socket, this.#init, {
       report: () => this.#handler.report(),
       detections: this.#detections,
@@ -111,10 +116,11 @@ export class ControlPort {
         );
       },
       onClose: () => this.#managers.delete(manager),
+      isManager: problem === undefined,
     });
     this.#managers.add(manager);
-    const problem = identityMismatch(peer, { role: 'manager', site: this.#init.site });
-    if (problem !== undefined) manager.refuse(0, new Refusal('IDENTITY', problem));
+    // A server that only relays has no other certificate to ask how the relays of its site are.
+    if (problem !== undefined && identityMismatch(peer, { role: 'relay', site }) !== undefined) manager.refuse(0, new Refusal('IDENTITY', problem));
   }
 
   #checkAll(): void {
@@ -126,6 +132,8 @@ type FromManager = 'hello' | 'ping' | 'noted';
 
 interface ManagerHandler {
   readonly detections: DetectionQueue;
+  /** Nobody else is told of viruses, since who notes them takes them away. */
+  readonly isManager: boolean;
   report(): RelayReport;
   onRefusal(refusal: Refusal): void;
   onClose(): void;
@@ -181,10 +189,10 @@ class ManagerConnection {
     const version = chooseVersion(versions, PROTOCOL_VERSIONS);
     if (version === undefined) return this.refuse(id, new Refusal('VERSION', 'this relay speaks none of these versions'));
     this.#isWelcome = true;
-    const { name, site } = this.#init;
-    this.#connection.send({ type: 'welcome', id, version, software: SOFTWARE, name, site });
+    const { name, site, about } = this.#init;
+    this.#connection.send(welcomeMessage({ software: SOFTWARE, site, name, about }, { id, version }));
     // A manager of before detections would take one for a violation.
-    if (detections === 1) this.#outlet ??= this.#handler.detections.open((message) => this.#connection.send(message));
+    if (detections === 1 && this.#handler.isManager) this.#outlet ??= this.#handler.detections.open((message) => this.#connection.send(message));
     // It broke over what waited.
     if (this.#connection.closed) this.#outlet?.close();
   }

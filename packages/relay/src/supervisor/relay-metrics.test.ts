@@ -14,7 +14,7 @@ const report = (unable?: Unable): WorkerReport => ({
 test('what is now is read at each export, from all workers', async () => {
   const metrics = new Metrics();
   let now: RelayNow = { reports: [report(), report('destination DNS dead')], ready: 2, detectionsWaiting: 3 };
-  const relay = new RelayMetrics(metrics, () => now, { certificateExpiresAtMs: 1_800_000_000_000 });
+  const relay = new RelayMetrics(metrics, () => now, { certificateExpiresAtMs: 1_800_000_000_000, configDigest: 2 ** 48 - 1 });
   relay.restarted();
   const text = await metrics.text();
   expect(text).toContain('sekisho_relay_certificate_expires_timestamp_seconds 1800000000');

@@ -29,8 +29,12 @@ export class RelayMetrics {
   readonly #restarts;
   readonly #detections;
 
-  /** @param init certificateExpiresAtMs: milliseconds since 1970 */
-  constructor(metrics: Metrics, now: () => RelayNow, init: { readonly certificateExpiresAtMs: number }) {
+  /** @param init certificateExpiresAtMs: milliseconds since 1970; configDigest: its first 48 bits */
+  constructor(
+    metrics: Metrics,
+    now: () => RelayNow,
+    init: { readonly certificateExpiresAtMs: number; readonly configDigest: number },
+  ) {
     this.#outcomes = metrics.counter({
       name: 'sekisho_relay_sessions_total',
       help: 'Mail sessions that have ended, by how.',
@@ -68,6 +72,10 @@ export class RelayMetrics {
     metrics.gauge(
       { name: 'sekisho_relay_certificate_expires_timestamp_seconds', help: "When the relay's own certificate expires." },
       (gauge) => gauge.set({}, init.certificateExpiresAtMs / 1000),
+    );
+    metrics.gauge(
+      { name: 'sekisho_relay_config_digest', help: 'The first 48 bits of the digest of the configuration.' },
+      (gauge) => gauge.set({}, init.configDigest),
     );
   }
 

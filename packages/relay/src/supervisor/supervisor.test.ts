@@ -50,7 +50,7 @@ async function agentAt(relay: RelaySupervisor, as = device): Promise<TestAgent> 
 }
 
 /** A manager of the site: says hello and pings. */
-async function managerAt(relay: RelaySupervisor, role: 'manager' | 'auth' = 'manager', ofSite = 'tokyo-1') {
+async function managerAt(relay: RelaySupervisor, role: 'manager' | 'auth' | 'relay' = 'manager', ofSite = 'tokyo-1') {
   const socket = await connectEndpoint({
     host: '127.0.0.1',
     port: relay.status().controlPort,
@@ -98,6 +98,7 @@ test('two workers listen at one port, and managers are told how they are', async
   const report = await manager.ping();
   expect(report.bytesPerSecondLimit).toBe(125_000_000);
   expect(report.hottestCoreMilli).toBeLessThanOrEqual(1000);
+  expect(report).toMatchObject({ workers: 2, workersWanted: 2 });
   expect(report.unable).toBeUndefined();
 
   for (const session of sessions) session.end();
@@ -227,9 +228,9 @@ test('a second relay does not share the port of the first', async () => {
   });
 });
 
-test('only managers of the site are answered', async () => {
+test('only managers and relays of the site are answered', async () => {
   const { relay, metrics } = await start({ workers: 1 });
-  for (const [role, ofSite] of [['auth', 'tokyo-1'], ['manager', 'osaka-1']] as const) {
+  for (const [role, ofSite] of [['auth', 'tokyo-1'], ['manager', 'osaka-1'], ['relay', 'osaka-1']] as const) {
     const stranger = await managerAt(relay, role, ofSite);
     expect(await stranger.closed).toBe('CLOSED');
     expect(stranger.messages).toMatchObject([{ type: 'refuse', code: 3 }]);
@@ -238,7 +239,10 @@ test('only managers of the site are answered', async () => {
   await expect(hasty.ping()).rejects.toThrow(/refuse/u);
   const future = await managerAt(relay);
   expect(await future.hello([2, 3])).toMatchObject({ type: 'refuse', code: 1, versions: Buffer.from([1]) });
-  expect(await metrics.text()).toContain('sekisho_relay_refusals_total{code="IDENTITY"} 2');
+  expect(await metrics.text()).toContain('sekisho_relay_refusals_total{code="IDENTITY"} 3');
+  const fellow = await managerAt(relay, 'relay');
+  expect(await fellow.hello()).toMatchObject({ type: 'welcome' });
+  expect(await fellow.ping()).toMatchObject({ maxSessions: 1000 });
 });
 
 test('strangers with half-open handshakes keep no manager of the site out', async () => {

@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
+import { digestNumber } from '@sekisho/channel';
 import type { Logger, Metrics } from '@sekisho/telemetry';
 import type { RelayReport } from '@sekisho/wire';
 import { prepareSpoolDirectory } from '../inspect/spool.ts';
@@ -87,11 +88,14 @@ export class RelaySupervisor {
       },
       { settings, exec: init.workerExec },
     );
-    const { site, name, credentials, listen } = settings;
+    const { site, name, about, credentials, listen } = settings;
     this.#metrics = new RelayMetrics(
       components.metrics,
       () => ({ reports: this.#pool.reports, ready: this.#pool.ready, detectionsWaiting: this.#detections.size }),
-      { certificateExpiresAtMs: Date.parse(new X509Certificate(credentials.certPem).validTo) },
+      {
+        certificateExpiresAtMs: Date.parse(new X509Certificate(credentials.certPem).validTo),
+        configDigest: digestNumber(about?.config),
+      },
     );
     this.#board = settings.inspect === undefined ? undefined : this.#inspectionBoard(components.metrics, settings.inspect.clamd);
     this.#detections = new DetectionQueue({
@@ -113,6 +117,7 @@ export class RelaySupervisor {
       {
         site,
         name,
+        about,
         credentials,
         host: listen.host,
         port: listen.controlPort,
@@ -151,6 +156,8 @@ export class RelaySupervisor {
       draining: this.#isDraining ? 1 : 0,
       ...(unable === undefined ? {} : { unable }),
       ...(inspection === undefined ? {} : { inspection }),
+      workers: this.#pool.ready,
+      workersWanted: this.#settings.workers,
     };
   }
 
