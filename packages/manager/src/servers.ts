@@ -46,14 +46,13 @@ export class Servers {
     const who = `${site}/${role}`;
     const same = [...this.#sessions].filter((session) => session.who === who).length;
     if (this.#sessions.size >= MAX_SERVERS || same >= MAX_SERVERS_PER_ROLE) return false;
-    const { clock, onClose } = this.#components;
     const session: ServerSession = new ServerSession(
       socket,
       {
-        clock,
+        clock: this.#components.clock,
         welcome: (answer) => this.#welcome(session, answer),
         onClose: (error) => {
-          if (this.#sessions.delete(session)) onClose(error, session.address);
+          if (this.#sessions.delete(session)) this.#components.onClose(error, session.address);
         },
       },
       { who, address: addressOf(socket) },

@@ -69,7 +69,7 @@ test('a flood of servers with one certificate leaves room for other servers, and
     sekisho_manager_servers: 8,
   });
   // With as many agents as there may be, nobody is let in; not one more than before these servers came.
-  await expect(site.agent(await site.device('02:00:5e:10:00:04'))).rejects.toThrow();
+  await expect(site.agent(await site.device('02:00:5e:10:00:04'))).rejects.toMatchObject({ name: 'ChannelError' });
   for (const peer of flood) peer.connection.close();
   await vi.waitFor(async () => expect(await values(site.managerMetrics)).not.toHaveProperty('sekisho_manager_servers'), { timeout: 5000 });
 });

@@ -38,9 +38,8 @@ test('every key that is a site’s own is one', () => {
   interface Schema {
     readonly properties?: Readonly<Record<string, Schema>>;
   }
-  for (const path of OWN_TO_A_SITE) {
-    const found = path.split('.').reduce<Schema | undefined>((schema, key) => schema?.properties?.[key], siteJsonSchema());
-    // The address of the status page.
-    if (path !== 'page') expect(found, path).toBeDefined();
-  }
+  const isKey = (path: string): boolean =>
+    path.split('.').reduce<Schema | undefined>((schema, key) => schema?.properties?.[key], siteJsonSchema()) !== undefined;
+  // The address of the status page, which came later.
+  expect(OWN_TO_A_SITE.filter((path) => !isKey(path) && path !== 'page')).toEqual([]);
 });
