@@ -97,8 +97,7 @@ export class TableOrders {
     const rows = this.#rows();
     const own = rows.find(({ name }) => name === relay);
     if (own === undefined || own.state === 'down' || own.state === 'draining') return;
-    // One of weight 0 is up, and takes nobody.
-    if (rows.some(({ name, state, weight }) => name !== relay && state === 'up' && weight.override !== 0)) return;
+    if (rows.some(({ name, state }) => name !== relay && state === 'up')) return;
     throw new AdminError(
       'LAST_RELAY',
       `${relay} is the last relay of site ${this.#site} that is up: without it agents go to other sites, or directly. If that is meant, confirm it with the name of the site: --confirm=${this.#site}`,

@@ -24,6 +24,7 @@ export {
 } from './overrides-view.ts';
 export type { RedisTls } from './redis-client.ts';
 export type { Revocations, RevocationsInput } from './revocations.ts';
+export { sqliteSchema } from './sqlite-schema.ts';
 export { StoreError, type StoreErrorCode } from './store-error.ts';
 export { parseStoreUrl } from './store-url.ts';
 export { MAX_PAGE_DEVICES, type DevicePage, type DevicePageRequest, type Store } from './store.ts';

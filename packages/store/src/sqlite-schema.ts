@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { DatabaseSync } from 'node:sqlite';
+import { DatabaseSync } from 'node:sqlite';
 import { StoreError } from './store-error.ts';
 
 /** "seki" in ASCII: tells our files from those of other programs (https://www.sqlite.org/fileformat.html 1.3.15). */
@@ -42,6 +42,23 @@ export function ensureSchema(database: DatabaseSync): void {
   database.prepare('INSERT INTO meta (id, epoch, changes) VALUES (1, ?, 0)').run(randomUUID());
   database.exec(`PRAGMA application_id = ${APPLICATION_ID}`);
   upgrade(database, 1);
+}
+
+/**
+ * The schema that a file has and the one that this program speaks, without changing the file. Undefined when there is no
+ * file that can be read, or it is not ours.
+ */
+export function sqliteSchema(path: string): { readonly has: number; readonly speaks: number } | undefined {
+  let database: DatabaseSync | undefined;
+  try {
+    database = new DatabaseSync(path, { readOnly: true });
+    if (pragma(database, 'application_id') !== APPLICATION_ID) return undefined;
+    return { has: pragma(database, 'user_version'), speaks: SCHEMA_VERSION };
+  } catch {
+    return undefined;
+  } finally {
+    database?.close();
+  }
 }
 
 function upgrade(database: DatabaseSync, from: number): void {

@@ -8,6 +8,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { describeStore } from '../test/compliance.ts';
 import { aDetection, aDevice, macNumber } from '../test/records.ts';
 import type { OpenInit } from '../test/store-under-test.ts';
+import { sqliteSchema } from './sqlite-schema.ts';
 import { SqliteStore } from './sqlite-store.ts';
 import type { Store } from './store.ts';
 
@@ -223,6 +224,9 @@ describe('what cannot be used', () => {
     await (await open(newer)).close();
     withRaw(newer, (raw) => raw.exec('PRAGMA user_version = 3'));
     await expect(open(newer)).rejects.toMatchObject({ code: 'INCOMPATIBLE', message: expect.stringContaining('3') });
+    // Asked beforehand, without a change to the file.
+    expect(sqliteSchema(newer)).toEqual({ has: 3, speaks: 2 });
+    expect([foreign, newPath()].map((path) => sqliteSchema(path))).toEqual([undefined, undefined]);
   });
 
   it('is refused when it cannot be created or opened', async () => {
