@@ -6,7 +6,7 @@ import type { RedundancyNow } from './redundancy-watch.ts';
 export interface SiteView {
   readonly relays: readonly Pick<RelaySnapshot, 'name' | 'state'>[];
   /** Null: the relay inspects nothing, or has not said. */
-  inspectionOf(relay: string): RelayInspection | null;
+  readonly inspectionOf: (relay: string) => RelayInspection | null;
   readonly auths: readonly { readonly name: string; readonly up: boolean }[];
   /** The other managers; `lostAt` is null while one answers, and while it may still be starting. */
   readonly fellows: readonly { readonly name: string; readonly lostAt: number | null }[];

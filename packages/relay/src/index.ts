@@ -1,3 +1,6 @@
+export { Clamd } from './scan/clamd.ts';
+export { type ClamdVersion } from './scan/clamd-reply.ts';
+export { parseScannerAddress } from './scan/scanner-address.ts';
 export { DEFAULT_DEADLINES, type Deadlines, type RelayLimits, type RelaySettings } from './settings.ts';
 export { RelaySupervisor, type RelayStatus, startRelaySupervisor } from './supervisor/supervisor.ts';
 export type { WorkerExec } from './supervisor/worker-pool.ts';

@@ -5,12 +5,15 @@ import type { ScanOutcome, ScanSource } from './scanner.ts';
 import type { ScannerAddress } from './scanner-address.ts';
 import type { ScannerTimings } from './scanner-timings.ts';
 
+/** Those of one scanner's connections. */
+type ClamdTimings = Pick<ScannerTimings, 'connectMs' | 'stallMs' | 'pingMs' | 'canaryMs'>;
+
 /** One clamd. A connection for each question; none of its answers rejects. */
 export class Clamd {
   readonly #address: ScannerAddress;
-  readonly #timings: ScannerTimings;
+  readonly #timings: ClamdTimings;
 
-  constructor(init: { readonly address: ScannerAddress; readonly timings: ScannerTimings }) {
+  constructor(init: { readonly address: ScannerAddress; readonly timings: ClamdTimings }) {
     this.#address = init.address;
     this.#timings = init.timings;
   }
