@@ -77,6 +77,10 @@ export function agentMetrics(
       help: 'Client connections that were refused, by what was decisive.',
       labels: { code: refusalCodes },
     }),
+    intercepted: metrics.counter({
+      name: 'sekisho_agent_intercepted_total',
+      help: 'Client connections that the rules of this machine have brought here, whatever became of them.',
+    }),
     managerFailures: metrics.counter({
       name: 'sekisho_agent_manager_failures_total',
       help: 'Attempts at managers and connections to them that failed. tls and identity: somebody else answered.',

@@ -1,12 +1,13 @@
 import { X509Certificate } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { secureContext, SessionStore } from '@sekisho/channel';
 import type { Logger, Metrics } from '@sekisho/telemetry';
-import { macBytes, PROTOCOL_VERSIONS } from '@sekisho/wire';
+import { macBytes, PROTOCOL_VERSIONS, type RefusalCode } from '@sekisho/wire';
 import { type AgentMetrics, agentMetrics, type SessionState, SESSION_STATES } from './agent-metrics.ts';
 import type { Clock } from './clock.ts';
 import type { Hello } from './control-session.ts';
 import type { Lease } from './lease-state.ts';
-import { Listeners, type AcceptedClient, type ListenerStatus } from './listener.ts';
+import { Listeners, type AcceptedClient, type InterceptionStatus, type ListenerStatus } from './listener.ts';
 import { type LastRefusal, ManagerClient } from './manager-client.ts';
 import type { ManagerHealth } from './manager-set.ts';
 import { type LinkStatus, RelayPool } from './relay-pool.ts';
@@ -51,7 +52,11 @@ export interface AgentStatus {
   readonly direct: Readonly<Record<DirectReason, number>>;
   readonly lastRefusal: LastRefusal | undefined;
   readonly listeners: readonly ListenerStatus[];
+  readonly interception: readonly InterceptionStatus[];
 }
+
+/** When interception has just ended, handshakes that had begun still end here: a round trip to a client on a slow Wi-Fi. */
+const LAST_ARRIVALS_MS = 500;
 
 const monotonic: Clock = { now: () => performance.now() };
 
@@ -133,9 +138,10 @@ export class Agent {
       {
         handler: {
           onClient: (accepted) => this.#onClient(accepted),
+          onIntercepted: () => this.#metrics.intercepted.inc({}),
           onRefused: (code, address) => {
             this.#metrics.refusals.inc({ code });
-            log.warn({ event: 'client_refused', code, client: address }, 'too many client connections at once');
+            log.warn({ event: 'client_refused', code, client: address }, WHY_REFUSED[code] ?? 'too many client connections at once');
           },
           onError: (error) => log.error({ event: 'listener_failed', err: error }, 'a listening port failed'),
         },
@@ -150,6 +156,10 @@ export class Agent {
     for (const forward of this.#settings.forwards) await this.#listeners.listen(forward);
     for (const { listen, destination, protocol } of this.#listeners.status())
       this.#log.info({ event: 'listening', listen, destination, protocol }, 'ready for clients');
+    const { interception } = this.#settings;
+    if (interception !== undefined) await this.#listeners.intercept(interception);
+    for (const { listen, ports } of this.#listeners.interceptionStatus())
+      this.#log.info({ event: 'intercepting', listen, ports }, 'ready for clients that the rules of this machine bring; `sekisho intercept up` sets them');
   }
 
   status(): AgentStatus {
@@ -180,12 +190,17 @@ export class Agent {
       direct: { ...this.#directCounts },
       lastRefusal: this.#managers.lastRefusal,
       listeners: this.#listeners.status(),
+      interception: this.#listeners.interceptionStatus(),
     };
   }
 
-  /** Takes no more clients, lets running sessions end for up to `timeoutMs`, then closes. */
+  /**
+   * Takes no more clients but those that the rules of this machine still bring, lets running sessions end for up to
+   * `timeoutMs`, then closes.
+   */
   async drain(timeoutMs: number): Promise<void> {
-    this.#listeners.close();
+    this.#listeners.drain();
+    if (this.#listeners.interceptionStatus().length > 0) await sleep(LAST_ARRIVALS_MS);
     if (this.#sessions.size > 0) {
       const { promise, resolve } = Promise.withResolvers<void>();
       const timer = setTimeout(resolve, timeoutMs);
@@ -296,6 +311,11 @@ const MODE_OF: Readonly<Record<Route['kind'], Mode>> = {
   direct: 'direct',
   refuse: 'refused',
   wait: 'searching',
+};
+
+/** Other than a cap on clients. */
+const WHY_REFUSED: Partial<Record<RefusalCode, string>> = {
+  DESTINATION_PORT: 'somebody has dialled the intercepting socket itself, or a port that is not in intercept.ports',
 };
 
 function steeringInit(settings: AgentSettings, timings: AgentTimings): ConstructorParameters<typeof Steering>[1] {

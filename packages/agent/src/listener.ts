@@ -1,9 +1,9 @@
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import { addressOf } from '@sekisho/channel';
+import { addressOf, resetSocket } from '@sekisho/channel';
 import { type MailProtocol, PROTOCOL_OF_PORT, type RefusalCode } from '@sekisho/wire';
 import { refuseClient } from './client-socket.ts';
 import { newSessionId } from './session-ids.ts';
-import type { AgentLimits, Forward } from './settings.ts';
+import type { AgentLimits, Forward, Interception } from './settings.ts';
 
 /** A client that may have a session. */
 export interface AcceptedClient {
@@ -15,7 +15,9 @@ export interface AcceptedClient {
 
 export interface ListenersHandler {
   onClient(accepted: AcceptedClient): void;
-  /** A limit of ours was reached: FULL or ADDRESS_FULL. */
+  /** The rules of this machine have brought a client here; before onClient. */
+  onIntercepted(): void;
+  /** A limit of ours was reached: FULL or ADDRESS_FULL. Or it dialled an intercepting socket itself: DESTINATION_PORT. */
   onRefused(code: RefusalCode, address: string): void;
   /** A listening socket failed after it was open. */
   onError(error: Error): void;
@@ -25,6 +27,12 @@ export interface ListenerStatus {
   readonly listen: { readonly host: string; readonly port: number };
   readonly destination: Forward['destination'];
   readonly protocol: MailProtocol;
+}
+
+/** A socket that takes clients on their way to somewhere else. */
+export interface InterceptionStatus {
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly ports: readonly number[];
 }
 
 /** So that a client that vanished without a word is noticed before the idle deadline of the relay. */
@@ -38,7 +46,9 @@ export class Listeners {
   readonly #limits: AgentLimits;
   readonly #handler: ListenersHandler;
   readonly #servers: Server[] = [];
+  readonly #inherited: Server[] = [];
   readonly #status: ListenerStatus[] = [];
+  readonly #interceptionStatus: InterceptionStatus[] = [];
   readonly #perClient = new Map<string, number>();
   #clients = 0;
 
@@ -51,6 +61,42 @@ export class Listeners {
   async listen(forward: Forward): Promise<void> {
     const { destination, listen } = forward;
     const protocol = forward.protocol ?? PROTOCOL_OF_PORT.get(destination.port) ?? 'smtp';
+    const server = await this.#serve(listen, (client) => this.#accept(client, destination, protocol));
+    this.#servers.push(server);
+    this.#status.push({ listen: boundTo(server), destination, protocol });
+  }
+
+  /** Takes clients at the sockets that this process was given. Rejects with the operating system's error (EINVAL, ...). */
+  async intercept({ fds, ports }: Interception): Promise<void> {
+    for (const fd of fds) {
+      const server = await this.#serve({ fd }, (client) => this.#acceptIntercepted(client, ports));
+      this.#inherited.push(server);
+      this.#interceptionStatus.push({ listen: boundTo(server), ports });
+    }
+  }
+
+  status(): readonly ListenerStatus[] {
+    return this.#status;
+  }
+
+  interceptionStatus(): readonly InterceptionStatus[] {
+    return this.#interceptionStatus;
+  }
+
+  /**
+   * Takes no more clients at our own ports; those that are there go on. Whom the rules of this machine still bring is taken:
+   * a socket that its maker keeps open would let him wait for nobody.
+   */
+  drain(): void {
+    for (const server of this.#servers) server.close();
+  }
+
+  /** Takes no more clients. */
+  close(): void {
+    for (const server of [...this.#servers, ...this.#inherited]) server.close();
+  }
+
+  async #serve(place: { readonly host: string; readonly port: number } | { readonly fd: number }, onClient: (client: Socket) => void): Promise<Server> {
     const server = createServer(
       {
         // Nothing is read before it is known where the bytes go.
@@ -60,29 +106,34 @@ export class Listeners {
         keepAlive: true,
         keepAliveInitialDelay: KEEP_ALIVE_AFTER_MS,
       },
-      (client) => this.#accept(client, destination, protocol),
+      onClient,
     );
     server.maxConnections = this.#limits.maxSessions + MAX_TURNED_AWAY;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     server.once('error', reject);
-    server.listen({ host: listen.host, port: listen.port, backlog: BACKLOG }, () => {
+    server.listen({ ...place, backlog: BACKLOG }, () => {
       server.off('error', reject);
       server.on('error', (error) => this.#handler.onError(error));
       resolve();
     });
     await promise;
-    this.#servers.push(server);
-    const { address, port } = server.address() as AddressInfo;
-    this.#status.push({ listen: { host: address, port }, destination, protocol });
+    return server;
   }
 
-  status(): readonly ListenerStatus[] {
-    return this.#status;
-  }
-
-  /** Takes no more clients; those that are there go on. */
-  close(): void {
-    for (const server of this.#servers) server.close();
+  /** Under nftables' tproxy the address at our end is the one that the client has dialled. */
+  #acceptIntercepted(client: Socket, ports: readonly number[]): void {
+    const host = addressOf({ remoteAddress: client.localAddress });
+    const port = client.localPort ?? 0;
+    const protocol = PROTOCOL_OF_PORT.get(port);
+    if (!ports.includes(port) || protocol === undefined) {
+      // To carry it there would bring it here again.
+      client.on('error', () => {});
+      resetSocket(client);
+      this.#handler.onRefused('DESTINATION_PORT', addressOf(client));
+      return;
+    }
+    this.#handler.onIntercepted();
+    this.#accept(client, { host, port }, protocol);
   }
 
   #accept(client: Socket, destination: Forward['destination'], protocol: MailProtocol): void {
@@ -109,4 +160,9 @@ export class Listeners {
     if (left > 0) this.#perClient.set(address, left);
     else this.#perClient.delete(address);
   }
+}
+
+function boundTo(server: Server): { host: string; port: number } {
+  const { address, port } = server.address() as AddressInfo;
+  return { host: address, port };
 }

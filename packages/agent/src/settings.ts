@@ -16,6 +16,8 @@ export interface AgentSettings {
   };
   readonly failMode: FailMode;
   readonly forwards: readonly Forward[];
+  /** Not set: nobody is intercepted. */
+  readonly interception?: Interception | undefined;
   /** Instead of those that a lease names: to try relays of its site that are drained in its table. A ticket is for no others. */
   readonly relays?: readonly RelayAddress[] | undefined;
   readonly timings?: Partial<AgentTimings> | undefined;
@@ -29,6 +31,14 @@ export interface Forward {
   readonly destination: { readonly host: string; readonly port: number };
   /** By default what is usual at the destination's port, and SMTP at an unusual one. */
   readonly protocol?: MailProtocol | undefined;
+}
+
+/** Clients that are carried to wherever they dialled, without knowing of it. */
+export interface Interception {
+  /** Descriptors of listening sockets that were transparent before this process had them: Node cannot make one so. */
+  readonly fds: readonly number[];
+  /** The ports that are carried; whoever comes with another one has dialled the listening socket itself. */
+  readonly ports: readonly number[];
 }
 
 export interface AgentTimings {

@@ -2,6 +2,8 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { type AgentConfig, forwardSchema } from '../config/agent-schema.ts';
 import { CommandError, EXIT } from '../exit-codes.ts';
 import { loadAgent } from '../files/agent.ts';
+import { inheritedSockets } from '../roles/inherited-sockets.ts';
+import { interceptionOf, wrongPort } from '../roles/interception.ts';
 
 type Forward = AgentConfig['forward'][number];
 
@@ -23,8 +25,9 @@ export function addAgentCommand(program: Command): void {
     .action(async (options: { config: string; forward: Forward[] }) => {
       const config = loadAgent(options.config);
       const forwards = [...config.forward, ...options.forward];
-      if (forwards.length === 0)
-        throw new CommandError('There is nothing to carry: give --forward LISTEN=DESTINATION, or forward: in agent.yaml.', EXIT.usage);
+      const interception = interceptionOf(config, inheritedSockets(process.env, process.pid));
+      if (forwards.length === 0 && interception === undefined)
+        throw new CommandError('There is nothing to carry: give --forward LISTEN=DESTINATION, or forward: or intercept: in agent.yaml.', EXIT.usage);
       const { startAgent } = await import('@sekisho/agent');
       const { runRole } = await import('../roles/run.ts');
       const { countBuffersAsHeap } = await import('../roles/heap.ts');
@@ -37,7 +40,12 @@ export function addAgentCommand(program: Command): void {
         metricsAddress: config.metrics.address,
         metricsPort: config.metrics.port,
         start: async ({ log, metrics }) => {
-          const agent = await startAgent({ log, metrics }, agentSettings({ ...config, forward: forwards }));
+          const agent = await startAgent({ log, metrics }, { ...agentSettings({ ...config, forward: forwards }), interception });
+          const problem = wrongPort(config, agent.status().interception);
+          if (problem !== undefined) {
+            agent.close();
+            throw problem;
+          }
           process.on('SIGUSR2', () => log.info({ event: 'status', status: agent.status() }, 'how it stands'));
           return { drain: () => agent.drain(DRAIN_TIMEOUT_MS), close: () => agent.close() };
         },

@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import { identityOf } from '@sekisho/channel';
 import { MAIL_PROTOCOLS, type MailProtocol, MAX_HOST_BYTES, parseMac, PROTOCOL_OF_PORT } from '@sekisho/wire';
 import { z } from 'zod';
+import { interceptSchema } from './intercept-schema.ts';
 import { duration } from './quantities.ts';
 import { dnsServer, hostName, logSchema } from './site-schema.ts';
 
@@ -98,6 +99,7 @@ export const agentSchema = z
     forward: z.array(forwardSchema).max(64).default([]).meta({
       description: 'Listeners, each with its destination; `--forward` adds more.',
     }),
+    intercept: interceptSchema.optional().meta({ description: "Carry the office's mail without its knowing ([interception](interception.md))." }),
     managerStagger: duration('300ms', { min: '10ms', max: '1m' }).meta({
       description: 'A manager that is silent for so long is raced against the next.',
     }),

@@ -48,7 +48,8 @@ function storeProblem(url: string): string | undefined {
   }
 }
 
-function isCidr(text: string): boolean {
+/** `10.0.0.0/8`, `2001:db8::/32`. */
+export function isCidr(text: string): boolean {
   const [network = '', bits = '', ...rest] = text.split('/');
   const version = isIP(network);
   return version !== 0 && rest.length === 0 && /^\d{1,3}$/u.test(bits) && Number(bits) <= (version === 4 ? 32 : 128);
