@@ -34,6 +34,10 @@ test('any change of site.yaml changes its digest, and what is not the site’s o
   expect(stackDigest(parse(clamd('unix:/run/clamd', '20MB')))).not.toBe(stackDigest(parse(clamd('unix:/run/clamd'))));
 });
 
+test('servers of a site may serve metrics at addresses of their own', () => {
+  expect(configDigest(parse({ metrics: { address: '192.0.2.11' } }))).toBe(configDigest(parse({})));
+});
+
 test('every key that is a site’s own is one', () => {
   interface Schema {
     readonly properties?: Readonly<Record<string, Schema>>;

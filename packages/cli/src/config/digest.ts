@@ -35,14 +35,21 @@ export const OWN_TO_A_SITE: readonly string[] = [
   'log',
 ];
 
-/** Of everything that site.yaml says: the same at every server of a site. */
+/** What a server may have of its own, by its environment: where it serves metrics, which is not always on loopback. */
+const OWN_TO_A_SERVER = ['metrics.address'];
+
+/** Of what site.yaml says to all servers of a site: the same at every one. */
 export function configDigest(config: SiteConfig): string {
-  return digest(config);
+  return digest(without(config, paths(OWN_TO_A_SERVER)));
 }
 
 /** Of what must be the same at every site; see {@link OWN_TO_A_SITE}. */
 export function stackDigest(config: SiteConfig): string {
-  return digest(without(config, OWN_TO_A_SITE.map((path) => path.split('.'))));
+  return digest(without(config, paths(OWN_TO_A_SITE)));
+}
+
+function paths(keys: readonly string[]): string[][] {
+  return keys.map((key) => key.split('.'));
 }
 
 function digest(value: unknown): string {
