@@ -6,10 +6,12 @@ import { build } from 'esbuild';
 import { readPageAssets } from '../packages/simulator/src/report/page/assets.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const dist = join(root, 'dist');
+// Another directory for whoever wants a build of his own: it must not be there yet.
+const own = process.argv[2];
+const dist = own ?? join(root, 'dist');
 const outfile = join(dist, 'sekisho.mjs');
 
-rmSync(dist, { recursive: true, force: true });
+if (own === undefined) rmSync(dist, { recursive: true, force: true });
 mkdirSync(dist);
 await build({
   entryPoints: [join(root, 'packages/cli/src/main.ts')],

@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Namespace } from './netns.ts';
 import { freePort } from './ports.ts';
 import { startProcess } from './process.ts';
 import type { TestProcess } from './process.ts';
@@ -14,9 +15,12 @@ export interface DnsmasqInit {
   zone?: Readonly<Record<string, readonly string[]>>;
   /** Of every answer; default 60 s. It can't change while it runs. */
   ttlS?: number;
+  /** Where it runs, at port 53 of the address; default here, at a free port. */
+  namespace?: Namespace;
 }
 
 const RELOAD_TIMEOUT_MS = 5000;
+const DNS_PORT = 53;
 
 /** A real dnsmasq that knows the names it was given and asks nobody else. Made by `startDnsmasq`. */
 export class Dnsmasq {
@@ -56,6 +60,16 @@ export class Dnsmasq {
     }
   }
 
+  /** It stops dead (SIGSTOP): queries get no answer. */
+  pause(): void {
+    this.#process.kill('SIGSTOP');
+  }
+
+  /** Ends `pause()`; what was asked meanwhile is answered. */
+  resume(): void {
+    this.#process.kill('SIGCONT');
+  }
+
   async stop(): Promise<void> {
     await this.#process.stop();
     await this.#dir.remove();
@@ -65,12 +79,12 @@ export class Dnsmasq {
 /** Starts a real dnsmasq, with no configuration but the zone given; its order of answers rotates. */
 export async function startDnsmasq(init: DnsmasqInit = {}): Promise<Dnsmasq> {
   const address = init.address ?? '127.0.0.1';
-  const port = await freePort(address);
+  const port = init.namespace === undefined ? await freePort(address) : DNS_PORT;
   const zone = init.zone ?? {};
   // It gives up root after its start and must still read the hosts file.
   const dir = await makeTempDir('dnsmasq', 0o755);
   await writeFile(join(dir.path, 'hosts'), hostsFile(new Map(Object.entries(zone))));
-  const process = await startProcess({
+  const command = {
     command: 'dnsmasq',
     args: [
       '--keep-in-foreground',
@@ -86,7 +100,8 @@ export async function startDnsmasq(init: DnsmasqInit = {}): Promise<Dnsmasq> {
       `--local-ttl=${init.ttlS ?? 60}`,
       `--addn-hosts=${join(dir.path, 'hosts')}`,
     ],
-  });
+  };
+  const process = await startProcess(init.namespace?.inside(command) ?? command);
   const dnsmasq = new Dnsmasq({ process, dir }, { address, port, zone });
   try {
     await process.waitForOutput(/read .*hosts - /);

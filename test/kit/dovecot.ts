@@ -1,6 +1,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { MailStore } from './mail-store.ts';
+import type { Namespace } from './netns.ts';
 import { freePort } from './ports.ts';
 import { startProcess, waitForPort } from './process.ts';
 import type { TestProcess } from './process.ts';
@@ -11,10 +12,12 @@ import { destinationTls } from './tls.ts';
 export interface DovecotInit {
   /** What it serves, to the users of the store. */
   store: MailStore;
-  /** An address of 127.0.0.0/8; default 127.0.0.1. */
+  /** An address of 127.0.0.0/8, or of the namespace, or several, comma-separated; default 127.0.0.1. */
   address?: string;
   /** Offer `saslSocket` to a Postfix; default false. It needs the user postfix. */
   sasl?: boolean;
+  /** Where it runs, at the usual ports; default here, at free ones. */
+  namespace?: Namespace;
 }
 
 interface DovecotPorts {
@@ -24,6 +27,7 @@ interface DovecotPorts {
   imaps: number;
 }
 
+const USUAL_PORTS: DovecotPorts = { pop3: 110, pop3s: 995, imap: 143, imaps: 993 };
 const DOVECOT = '/usr/sbin/dovecot';
 /**
  * Its master takes a second to notice that its children have ended, and longer when stopped right after its start. There
@@ -73,9 +77,7 @@ export class Dovecot {
  */
 export async function startDovecot(init: DovecotInit): Promise<Dovecot> {
   const address = init.address ?? '127.0.0.1';
-  const [pop3, pop3s, imap, imaps] = await Promise.all([1, 2, 3, 4].map(() => freePort(address)));
-  if (pop3 === undefined || pop3s === undefined || imap === undefined || imaps === undefined) throw new Error('no ports');
-  const ports = { pop3, pop3s, imap, imaps };
+  const ports = init.namespace === undefined ? await freePorts(address) : USUAL_PORTS;
   const dir = await makeTempDir('dovecot', 0o755);
   try {
     const config = join(dir.path, 'dovecot.conf');
@@ -83,14 +85,24 @@ export async function startDovecot(init: DovecotInit): Promise<Dovecot> {
     const users = init.store.users.map((user) => `${user.address}:{PLAIN}${user.password}::::::\n`);
     await writeFile(join(dir.path, 'users'), users.join(''), { mode: 0o644 });
     await mkdir(join(dir.path, 'run'), { mode: 0o755 });
-    const master = await startProcess({ command: DOVECOT, args: ['-F', '-c', config], ownGroup: true });
-    const ready = Promise.all(Object.values(ports).map((port) => waitForPort({ host: address, port })));
+    const { namespace } = init;
+    const command = { command: DOVECOT, args: ['-F', '-c', config], ownGroup: true };
+    const master = await startProcess(namespace?.inside(command) ?? command);
+    const ready = Promise.all(
+      Object.values(ports).map((port) => namespace?.waitForListener(master, port) ?? waitForPort({ host: address, port })),
+    );
     await Promise.race([ready, failsWhenItEnds(master, dir.path)]);
     return new Dovecot({ master, dir }, { address, ports });
   } catch (error) {
     await dir.remove();
     throw error;
   }
+}
+
+async function freePorts(address: string): Promise<DovecotPorts> {
+  const [pop3, pop3s, imap, imaps] = await Promise.all([1, 2, 3, 4].map(() => freePort(address)));
+  if (pop3 === undefined || pop3s === undefined || imap === undefined || imaps === undefined) throw new Error('no ports');
+  return { pop3, pop3s, imap, imaps };
 }
 
 async function failsWhenItEnds(master: TestProcess, path: string): Promise<never> {

@@ -15,7 +15,7 @@ const DOT = 0x2e;
 const HEADER = 'From: sender@example.com\r\nTo: recipient@example.net\r\n';
 
 /** A deterministic generator (mulberry32), so that a failing mail can be made again from its seed. */
-function seededRandom(seed: number): () => number {
+export function seededRandom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;

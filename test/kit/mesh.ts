@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseDocument } from 'yaml';
 import { type DnsServer, startDnsServer } from './dns-server.ts';
 import { freePort } from './ports.ts';
-import { type ProcessResult, runProcess, startProcess, type TestProcess, waitForPort } from './process.ts';
+import { type ProcessInit, type ProcessResult, runProcess, startProcess, type TestProcess, waitForPort } from './process.ts';
 import { makeTempDir, type TempDir } from './temp-dir.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -57,12 +57,18 @@ export class Sekisho {
   }
 
   start(...args: string[]): Promise<TestProcess> {
+    return startProcess(this.command(...args));
+  }
+
+  /** The same, for whoever starts it elsewhere. */
+  command(...args: string[]): ProcessInit {
     // A group of its own, so that a relay can be killed together with its workers, as when a machine dies.
-    return startProcess({ command: NODE, args: [this.#file, ...args], ownGroup: true });
+    return { command: NODE, args: [this.#file, ...args], ownGroup: true };
   }
 }
 
-function setKeys(file: string, settings: Readonly<Record<string, unknown>>): void {
+/** Changes keys of a YAML file, by their dotted paths. */
+export function setKeys(file: string, settings: Readonly<Record<string, unknown>>): void {
   const document = parseDocument(readFileSync(file, 'utf8'));
   for (const [path, value] of Object.entries(settings)) document.setIn(path.split('.'), value);
   writeFileSync(file, document.toString({ lineWidth: 0 }), { mode: 0o600 });

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type ProcessInit, type ProcessResult, runProcess, startProcess, type TestProcess, whenThisProcessEnds } from './process.ts';
 
 /** One end of a veth pair. */
@@ -14,6 +15,9 @@ export interface LinkEnd {
 /** Where `ip netns` keeps their names. */
 const NAMES = '/run/netns';
 const PREFIX = 'sekisho';
+const POLL_MS = 20;
+/** `st` of a listening socket in /proc/net/tcp. */
+const LISTEN = '0A';
 
 let networks = 0;
 let refusal: { readonly reason: string | undefined } | undefined;
@@ -69,6 +73,16 @@ export class Namespace {
   /** The same, for whoever starts it elsewhere. */
   inside<Init extends ProcessInit>(init: Init): Init {
     return { ...init, command: 'ip', args: ['netns', 'exec', this.name, init.command, ...(init.args ?? [])] };
+  }
+
+  /** Resolves once a process in it listens at that TCP port; rejects when it ends or the time is over before it. */
+  async waitForListener(child: TestProcess, port: number, timeoutMs = 10_000): Promise<void> {
+    const deadline = performance.now() + timeoutMs;
+    while (!listens(child.pid, port)) {
+      if (!child.running) throw new Error(`${child.name} in ${this.name} ended before it listened at ${port}:\n${child.output}`);
+      if (performance.now() > deadline) throw new Error(`nobody listens at ${port} in ${this.name} after ${timeoutMs} ms:\n${child.output}`);
+      await sleep(POLL_MS);
+    }
   }
 
   /** Applies rules in the language of nft(8), all of them or none. */
@@ -191,6 +205,23 @@ async function removeLeftovers(): Promise<void> {
     for (const pid of stdout.toString().split('\n').filter(Boolean).map(Number)) kill(pid);
     await runProcess({ command: 'ip', args: ['netns', 'del', name] });
   }
+}
+
+/** Whether somebody in the network of that process listens at that port. */
+function listens(pid: number, port: number): boolean {
+  const suffix = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  return ['tcp', 'tcp6'].some((table) => {
+    try {
+      const rows = readFileSync(`/proc/${pid}/net/${table}`, 'latin1').split('\n');
+      return rows.some((row) => {
+        const [, local, , state] = row.trim().split(/\s+/);
+        return state === LISTEN && local?.endsWith(suffix) === true;
+      });
+    } catch {
+      // It has ended.
+      return false;
+    }
+  });
 }
 
 function namesOf(): string[] {

@@ -1,6 +1,7 @@
 import { chmod, chown, mkdir, readFile, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { MailStore } from './mail-store.ts';
+import type { Namespace } from './netns.ts';
 import { freePort } from './ports.ts';
 import { startProcess, waitForPort } from './process.ts';
 import type { TestProcess } from './process.ts';
@@ -24,6 +25,8 @@ export interface PostfixInit {
   forbidBareNewline?: 'yes' | 'no' | 'normalize' | 'reject';
   /** Listeners that expect a PROXY v1/v2 header from everybody; default false. */
   proxyProtocol?: boolean;
+  /** Where it runs, at the usual ports of all its addresses, submission included; default here, at free ones. */
+  namespace?: Namespace;
 }
 
 const DAEMONS = '/usr/lib/postfix/sbin';
@@ -62,7 +65,10 @@ export class Postfix {
 interface PostfixPorts {
   smtp: number;
   smtps: number;
+  submission?: number;
 }
+
+const USUAL_PORTS: PostfixPorts = { smtp: 25, smtps: 465, submission: 587 };
 
 /**
  * Starts a real Postfix with configuration, queue and data in a directory of its own; neither /etc/postfix nor
@@ -72,17 +78,16 @@ interface PostfixPorts {
  */
 export async function startPostfix(init: PostfixInit): Promise<Postfix> {
   const address = init.address ?? '127.0.0.1';
-  const ports = { smtp: init.port ?? (await freePort(address)), smtps: await freePort(address) };
+  const { namespace } = init;
+  const ports = namespace === undefined ? { smtp: init.port ?? (await freePort(address)), smtps: await freePort(address) } : USUAL_PORTS;
   const dir = await makeTempDir('postfix', 0o755);
   try {
     await writeConfiguration(dir.path, address, ports, init);
     await makeQueue(dir.path);
-    const master = await startProcess({
-      command: join(DAEMONS, 'master'),
-      args: ['-c', join(dir.path, 'etc'), '-s'],
-      ownGroup: true,
-    });
-    await Promise.race([waitForPort({ host: address, port: ports.smtps }), failsWhenItEnds(master, dir.path)]);
+    const command = { command: join(DAEMONS, 'master'), args: ['-c', join(dir.path, 'etc'), '-s'], ownGroup: true };
+    const master = await startProcess(namespace?.inside(command) ?? command);
+    const listening = namespace?.waitForListener(master, ports.smtps) ?? waitForPort({ host: address, port: ports.smtps });
+    await Promise.race([listening, failsWhenItEnds(master, dir.path)]);
     return new Postfix({ master, dir }, { address, ports });
   } catch (error) {
     await dir.remove();
@@ -122,7 +127,7 @@ async function writeConfiguration(path: string, address: string, ports: PostfixP
   const boxes = init.store.users.map((user) => `${user.address} ${user.address}/\n`);
   await writeAged(join(etc, 'boxes'), boxes.join(''));
   await writeAged(join(etc, 'main.cf'), mainCf(path, init));
-  await writeAged(join(etc, 'master.cf'), masterCf(address, ports));
+  await writeAged(join(etc, 'master.cf'), masterCf(init.namespace === undefined ? `${address}:` : '', ports));
 }
 
 /** Postfix waits until a file it reads is two seconds old, lest somebody still writes: this one is old from the start. */
@@ -184,10 +189,11 @@ function mainCf(path: string, init: PostfixInit): string {
 }
 
 /** Each row: service, type, private, unprivileged, chroot, wakeup, process limit, command. */
-function masterCf(address: string, ports: PostfixPorts): string {
+function masterCf(host: string, ports: PostfixPorts): string {
   return [
-    `${address}:${ports.smtp} inet n - n - - smtpd`,
-    `${address}:${ports.smtps} inet n - n - - smtpd -o smtpd_tls_wrappermode=yes`,
+    `${host}${ports.smtp} inet n - n - - smtpd`,
+    ...(ports.submission === undefined ? [] : [`${host}${ports.submission} inet n - n - - smtpd`]),
+    `${host}${ports.smtps} inet n - n - - smtpd -o smtpd_tls_wrappermode=yes`,
     'cleanup unix n - n - 0 cleanup',
     'qmgr unix n - n 300 1 qmgr',
     'tlsmgr unix - - n 1000? 1 tlsmgr',

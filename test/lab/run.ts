@@ -1,0 +1,93 @@
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { namespacesAllowed } from '../kit/netns.ts';
+import { Lab } from './lab.ts';
+import { human, markdown, oneLine } from './report.ts';
+import { play, type Scenario, type ScenarioResult } from './scenario.ts';
+import { SITE_SCENARIOS } from './scenarios/sites.ts';
+
+const SCENARIOS: readonly Scenario[] = [...SITE_SCENARIOS].sort((a, b) => a.number - b.number);
+
+const USAGE = `npm run lab -- [--only 1,2] [--quick] [--json | --markdown] [--keep DIRECTORY] [--command FILE]
+
+Builds three sites, two offices, DNS and mail servers in network namespaces and lets things go wrong while mail flows.
+  --only      only these scenarios, by number
+  --quick     shorter waits
+  --json      the results as JSON, on standard output
+  --markdown  the table of docs/resilience.md, on standard output
+  --keep      write the logs of all processes there
+  --command   another build of sekisho than one of this checkout: a sekisho.mjs
+  --list      the scenarios, and nothing else
+Exit codes: 0 all scenarios are as they should be, 1 one is not, 2 a wrong argument, 69 no network namespaces here.`;
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      only: { type: 'string' },
+      quick: { type: 'boolean', default: false },
+      json: { type: 'boolean', default: false },
+      markdown: { type: 'boolean', default: false },
+      keep: { type: 'string' },
+      command: { type: 'string' },
+      list: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) return print(USAGE);
+  if (values.list) return print(SCENARIOS.map(({ number, name }) => `${String(number).padStart(2)}  ${name}`).join('\n'));
+  const wanted = values.only?.split(',').map(Number);
+  const scenarios = SCENARIOS.filter(({ number }) => wanted?.includes(number) ?? true);
+  if (scenarios.length !== (wanted?.length ?? SCENARIOS.length)) {
+    console.error(`There is no such scenario; --list names them.\n\n${USAGE}`);
+    return 2;
+  }
+  const reason = namespacesAllowed();
+  if (reason !== undefined) {
+    console.error(`The lab cannot be built: ${reason}.`);
+    return 69;
+  }
+  const results = await runAll(scenarios, values);
+  if (values.json) print(JSON.stringify({ scenarios: results }, undefined, 2));
+  else if (values.markdown) print(markdown(results));
+  else print(human(results));
+  return results.every(({ ok }) => ok) ? 0 : 1;
+}
+
+interface RunOptions {
+  readonly quick: boolean;
+  readonly keep?: string | undefined;
+  readonly command?: string | undefined;
+}
+
+async function runAll(scenarios: readonly Scenario[], { quick, keep, command }: RunOptions): Promise<ScenarioResult[]> {
+  const startedAt = performance.now();
+  const say = (text: string): void => console.error(`${((performance.now() - startedAt) / 1000).toFixed(1).padStart(7)}  ${text}`);
+  const lab = await Lab.create({ say, command });
+  const results: ScenarioResult[] = [];
+  try {
+    for (const scenario of scenarios) {
+      say(`${scenario.number}. ${scenario.name}`);
+      const result = await play(lab, scenario, { quick, say });
+      say(oneLine(result));
+      results.push(result);
+    }
+  } finally {
+    if (keep !== undefined) await lab.writeLogs(join(process.cwd(), keep));
+    await lab.stop();
+  }
+  return results;
+}
+
+function print(text: string): 0 {
+  process.stdout.write(`${text}\n`);
+  return 0;
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  console.error(error instanceof Error ? error.stack : error);
+  process.exitCode = 1;
+}
+// Whatever is still open has nothing to say any more.
+process.exit();
