@@ -68,6 +68,7 @@ const NOT_A_LIMIT: Readonly<Record<string, readonly string[]>> = {
     'agent/listener KEEP_ALIVE_AFTER_MS',
     'agent/manager-client LONGEST_SLEEP_MS',
     'agent/resolver HOSTS_TTL_MS',
+    'agent/site-quality LOOK_EVERY_MS',
     'auth/auth-server FILE_POLL_MS',
     'auth/auth-server MAC_ONLY_LOG_MS',
     'auth/auth-server STORE_POLL_MS',
@@ -110,7 +111,7 @@ const NOT_A_LIMIT: Readonly<Record<string, readonly string[]>> = {
   ],
   'what counts as a success': [
     'agent/relay-pool SHORT_LIFE_MS',
-    'agent/steering TROUBLE_OVER_MS',
+    'agent/trouble TROUBLE_OVER_MS',
     'cli/roles/process-tree STABLE_MS',
     'relay/supervisor/worker-pool SOUND_AFTER_MS',
   ],

@@ -29,6 +29,7 @@ test('a relay that cannot be used is counted by what was wrong with it', async (
       metrics: agentMetrics(metrics, { ...NOW, certificateExpiresAtMs: () => 0 }),
       onTrouble: () => {},
       onChange: () => {},
+      onRoundTrip: () => {},
     },
     { ...DEFAULT_TIMINGS, ...DEFAULT_LIMITS },
   );

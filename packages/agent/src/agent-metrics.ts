@@ -1,6 +1,7 @@
 import type { Metrics } from '@sekisho/telemetry';
 import { REFUSALS, type RefusalCode } from '@sekisho/wire';
 import { MANAGER_FAILURES } from './manager-set.ts';
+import { MOVE_REASONS } from './moves.ts';
 import { DIRECT_REASONS } from './route.ts';
 
 /** How a client's connection went. */
@@ -94,6 +95,11 @@ export function agentMetrics(
     races: metrics.counter({
       name: 'sekisho_agent_relay_races_total',
       help: 'Sessions for which a second relay was tried.',
+    }),
+    siteMoves: metrics.counter({
+      name: 'sekisho_agent_site_moves_total',
+      help: 'Changes to another site, by why the one in use was left.',
+      labels: { reason: MOVE_REASONS },
     }),
     timeToRelay: metrics.histogram({
       name: 'sekisho_agent_time_to_relay_seconds',

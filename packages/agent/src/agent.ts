@@ -10,11 +10,13 @@ import type { Lease } from './lease-state.ts';
 import { Listeners, type AcceptedClient, type InterceptionStatus, type ListenerStatus } from './listener.ts';
 import { type LastRefusal, ManagerClient } from './manager-client.ts';
 import type { ManagerHealth } from './manager-set.ts';
+import type { MoveReason } from './moves.ts';
 import { type LinkStatus, RelayPool } from './relay-pool.ts';
 import { ManagerResolver } from './resolver.ts';
 import { DIRECT_REASONS, type DirectReason, type Route } from './route.ts';
 import { Session } from './session.ts';
 import { type AgentLimits, type AgentSettings, type AgentTimings, DEFAULT_LIMITS, DEFAULT_TIMINGS, SOFTWARE } from './settings.ts';
+import { SiteQuality, type SlowSite } from './site-quality.ts';
 import { Steering } from './steering.ts';
 
 export interface AgentComponents {
@@ -47,6 +49,15 @@ export interface AgentStatus {
       }
     | undefined;
   readonly links: readonly LinkStatus[];
+  /** How the ways between sites stand. */
+  readonly sites: {
+    /** Changes of site since the start, by what made us leave. */
+    readonly moves: Readonly<Record<MoveReason, number>>;
+    /** Left though they answer; nobody goes back by choice before. */
+    readonly shunned: readonly { readonly site: string; readonly forMs: number }[];
+    /** The site in use, if it is slow at this moment. */
+    readonly slow: SlowSite | undefined;
+  };
   readonly sessions: Readonly<Record<SessionState, number>>;
   /** Since the start. */
   readonly direct: Readonly<Record<DirectReason, number>>;
@@ -85,6 +96,7 @@ export class Agent {
   readonly #steering: Steering;
   readonly #managers: ManagerClient;
   readonly #pool: RelayPool;
+  readonly #quality: SiteQuality;
   readonly #listeners: Listeners;
   readonly #sessions = new Set<Session>();
   readonly #directCounts = Object.fromEntries(DIRECT_REASONS.map((reason) => [reason, 0])) as Record<DirectReason, number>;
@@ -111,9 +123,10 @@ export class Agent {
     });
     this.#steering = new Steering({ random }, steeringInit(settings, this.#timings));
     this.#pool = new RelayPool(
-      { clock, random, log, context, sessions, metrics: this.#metrics, onTrouble: (isUrgent) => this.#managers.renewSoon(isUrgent), onChange: () => this.#reconsider() },
+      { clock, random, log, context, sessions, metrics: this.#metrics, onTrouble: (isUrgent) => this.#managers.renewSoon(isUrgent), onChange: () => this.#reconsider(), onRoundTrip: (site, roundTripMs) => this.#onRoundTrip(site, roundTripMs) },
       { ...this.#timings, ...limits },
     );
+    this.#quality = new SiteQuality({ random });
     this.#managers = new ManagerClient(
       {
         steering: this.#steering,
@@ -164,7 +177,7 @@ export class Agent {
 
   status(): AgentStatus {
     const now = this.#clock.now();
-    const { manager, managers, lease } = this.#steering.status(now);
+    const { manager, managers, lease, moves, shunned } = this.#steering.status(now);
     const { zone } = this.#steering;
     const route = this.#route();
     return {
@@ -186,6 +199,11 @@ export class Agent {
         renewInMs: Math.round(lease.renewAtMs - now),
       },
       links: this.#pool.status(),
+      sites: {
+        moves,
+        shunned: shunned.map(({ site, untilMs }) => ({ site, forMs: Math.round(untilMs - now) })),
+        slow: this.#quality.slow(now),
+      },
       sessions: Object.fromEntries(SESSION_STATES.map((state) => [state, this.#count(state)])) as Record<SessionState, number>,
       direct: { ...this.#directCounts },
       lastRefusal: this.#managers.lastRefusal,
@@ -276,7 +294,24 @@ export class Agent {
       { event: 'lease', manager: lease.manager, site: lease.site, relays, reason: lease.reason },
       isNews ? 'new relay' : 'lease renewed',
     );
+    if (before !== undefined && before.site !== lease.site) this.#onSiteChanged(before.site);
     this.#pool.follow(lease);
+    // The manager knows less than we do.
+    if (!this.#pool.hasRelay) this.#managers.renewSoon(true);
+  }
+
+  #onSiteChanged(from: string): void {
+    const move = this.#steering.lastMove;
+    if (move?.from !== from) return;
+    this.#metrics.siteMoves.inc({ reason: move.reason });
+    this.#log.info({ event: 'site_left', ...move }, 'new sessions go through another site; the running ones end where they are');
+  }
+
+  #onRoundTrip(site: string, roundTripMs: number): void {
+    const slow = this.#quality.note(this.#clock.now(), site, roundTripMs);
+    if (slow === undefined) return;
+    this.#log.warn({ event: 'site_slow', ...slow }, 'the site answers much more slowly than it did; asking whether another one is quicker');
+    this.#managers.siteSlow(slow);
   }
 
   /** Something changed: clients that wait may be decided now, and the mode may be another. */
@@ -327,5 +362,6 @@ function steeringInit(settings: AgentSettings, timings: AgentTimings): Construct
     managerRetry: { firstMs: timings.managerRetryFirstMs, maxMs: timings.managerRetryMaxMs },
     refusalRetry: { firstMs: timings.refusalRetryFirstMs, maxMs: timings.refusalRetryMaxMs },
     moveJitterMs: timings.moveJitterMs,
+    rehomeMs: timings.rehomeMs,
   };
 }

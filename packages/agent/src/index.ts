@@ -1,5 +1,6 @@
 export { type Agent, type AgentComponents, type AgentStatus, startAgent } from './agent.ts';
 export { type AgentLimits, type AgentSettings, type AgentTimings, DEFAULT_TIMINGS, type Forward } from './settings.ts';
+export { ManagerResolver } from './resolver.ts';
 export { trace, type TraceStep } from './trace.ts';
 
 // What an agent decides, pure: for the simulator, which runs it under a virtual clock.

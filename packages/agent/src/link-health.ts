@@ -33,6 +33,11 @@ export class LinkHealth {
     this.#retryAtMs = nowMs + Math.max(leastPauseMs, pauseMs(this.#failures, this.#retry, this.#random));
   }
 
+  /** What it said no to is not what it will be asked next; how often it failed is remembered. */
+  forgive(): void {
+    this.#failure = undefined;
+  }
+
   /** The relay has admitted us. */
   recovered(): void {
     this.#failures = 0;

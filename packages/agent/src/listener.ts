@@ -127,9 +127,9 @@ export class Listeners {
     const protocol = PROTOCOL_OF_PORT.get(port);
     if (!ports.includes(port) || protocol === undefined) {
       // To carry it there would bring it here again.
+      this.#handler.onRefused('DESTINATION_PORT', addressOf(client));
       client.on('error', () => {});
       resetSocket(client);
-      this.#handler.onRefused('DESTINATION_PORT', addressOf(client));
       return;
     }
     this.#handler.onIntercepted();

@@ -7,6 +7,7 @@ import type { AgentMetrics } from './agent-metrics.ts';
 import { ControlSession, type ControlSessionHandler, type Hello } from './control-session.ts';
 import type { ManagerFailure } from './manager-set.ts';
 import type { ManagerResolver } from './resolver.ts';
+import type { SlowSite } from './site-quality.ts';
 import type { Command, Steering } from './steering.ts';
 
 export interface ManagerClientComponents {
@@ -64,6 +65,11 @@ export class ManagerClient {
   /** A relay of the lease is of no use; urgent when none is left. */
   renewSoon(isUrgent: boolean): void {
     this.#event((steering, now) => steering.renewSoon(now, isUrgent));
+  }
+
+  /** The site in use answers much more slowly than it did. */
+  siteSlow(slow: SlowSite): void {
+    this.#event((steering, now) => steering.siteSlow(now, slow));
   }
 
   /** Tells the manager in use of a session that has ended. */

@@ -1,4 +1,5 @@
 import type { RefusalCode } from '@sekisho/wire';
+import { isOptional, type MoveReason } from './moves.ts';
 import { inRandomOrder } from './random-order.ts';
 
 export interface SearchInit {
@@ -11,18 +12,28 @@ export interface SearchInit {
   readonly staggerMs: number;
   /** In all. */
   readonly budgetMs: number;
-  /** There is a lease and a manager already; this is for a better one. */
-  readonly isMove: boolean;
+  /** Undefined: there was no manager before. */
+  readonly reason: MoveReason | undefined;
+  /** One of those who are asked may well answer: nothing speaks against it yet. */
+  readonly isHopeful: boolean;
+  /** A lease of this site is of no use. */
+  readonly notSite?: string | undefined;
+  /** A lease that takes longer than this is of no use. */
+  readonly withinMs?: number | undefined;
 }
 
 /** One search for a lease: whom to ask, one after the other, while the earlier may still answer. Pure. */
 export class ManagerSearch {
+  readonly reason: MoveReason | undefined;
+  /** There is a lease and a manager; this is for a better one. */
   readonly isMove: boolean;
   readonly startedAtMs: number;
   readonly deadlineMs: number;
+  readonly isHopeful: boolean;
   /** The first no that another manager might have overruled. */
   refusal: { readonly code: RefusalCode; readonly retryAfterMs: number } | undefined = undefined;
   readonly #random: () => number;
+  readonly #init: SearchInit;
   readonly #staggerMs: number;
   #queue: Iterator<string, void, undefined>;
   /** The first of the queue, once somebody had to know whether there is one. */
@@ -31,7 +42,10 @@ export class ManagerSearch {
 
   constructor(components: { readonly random: () => number }, init: SearchInit) {
     this.#random = components.random;
-    this.isMove = init.isMove;
+    this.#init = init;
+    this.reason = init.reason;
+    this.isMove = init.reason !== undefined && isOptional(init.reason);
+    this.isHopeful = init.isHopeful;
     this.startedAtMs = init.startedAtMs;
     this.deadlineMs = init.startedAtMs + init.budgetMs;
     this.#staggerMs = init.staggerMs;
@@ -56,6 +70,12 @@ export class ManagerSearch {
     this.#head = undefined;
     if (address !== undefined) this.#nextAtMs = nowMs + this.#staggerMs;
     return address;
+  }
+
+  /** Whether a lease of this site, which took so long, is what is looked for. */
+  accepts(site: string, tookMs: number): boolean {
+    const { notSite, withinMs = Number.POSITIVE_INFINITY } = this.#init;
+    return site !== notSite && tookMs <= withinMs;
   }
 
   /** One of those who were asked is out: there is nothing to wait for. */

@@ -50,7 +50,7 @@ test('alive again after two good answers to probes, or one lease', () => {
   set.good('a', 2000);
   expect(set.isAlive('a')).toBe(true);
   set.failed('b', 0, 'silent');
-  set.leased('b');
+  set.leased('b', 0, 'tokyo-1');
   expect(set.isAlive('b')).toBe(true);
 });
 

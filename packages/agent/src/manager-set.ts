@@ -17,6 +17,8 @@ export type ManagerFailure = (typeof MANAGER_FAILURES)[number];
 
 /** Good answers after which a manager that had failed is one like the others again. */
 const GOOD_ANSWERS_TO_RETURN = 2;
+/** One that fails again so soon after it was back has not been well: it is probed less and less often before it is back again. */
+const RELAPSE_MS = 1_800_000;
 
 export interface ManagerHealth {
   readonly address: string;
@@ -31,7 +33,10 @@ export interface ManagerHealth {
 }
 
 /** What is remembered of one that has failed and is not yet alive again. */
-type Failing = { -readonly [K in keyof Omit<ManagerHealth, 'state'>]: ManagerHealth[K] };
+type Failing = { -readonly [K in keyof Omit<ManagerHealth, 'state'>]: ManagerHealth[K] } & {
+  /** How often it has died lately. */
+  readonly deaths: number;
+};
 
 export interface ManagerSetInit {
   readonly retry: BackoffInit;
@@ -39,7 +44,7 @@ export interface ManagerSetInit {
 
 /**
  * The managers of the zone with what is known of their health. Who failed is dead: asked after all others, tried again
- * with growing pauses, and alive after two good answers to probes. A lease makes it alive at once, because the dead are
+ * with growing pauses, and alive after two good answers to probes, which come later the more often it has died lately. A lease makes it alive at once, because the dead are
  * asked for one only when no living manager has answered: insisting on two answers would only prolong the time without
  * a manager. Pure: time and chance are passed in.
  */
@@ -49,6 +54,10 @@ export class ManagerSet {
   #addresses: readonly string[] = [];
   /** The dead. Nothing is remembered of the living: a zone may have hundreds, and agents are many where they are simulated. */
   readonly #failing = new Map<string, Failing>();
+  /** Those that came back not long ago. */
+  readonly #returned = new Map<string, { readonly deaths: number; readonly atMs: number }>();
+  /** Of those that have given a lease. */
+  readonly #sites = new Map<string, string>();
 
   constructor(components: { readonly random: () => number }, init: ManagerSetInit) {
     this.#random = components.random;
@@ -65,7 +74,8 @@ export class ManagerSet {
    */
   update(addresses: readonly string[]): void {
     this.#addresses = addresses;
-    for (const address of this.#failing.keys()) if (!contains(addresses, address)) this.#failing.delete(address);
+    for (const known of [this.#failing, this.#returned, this.#sites])
+      for (const address of known.keys()) if (!contains(addresses, address)) known.delete(address);
   }
 
   has(address: string): boolean {
@@ -79,9 +89,16 @@ export class ManagerSet {
   /** @param leastPauseMs what the manager asked for */
   failed(address: string, nowMs: number, cause: ManagerFailure, leastPauseMs = 0): void {
     if (!this.has(address)) return;
-    const failures = (this.#failing.get(address)?.failures ?? 0) + 1;
-    const retryAtMs = nowMs + Math.max(leastPauseMs, pauseMs(failures, this.#init.retry, this.#random));
-    this.#failing.set(address, { address, failures, goodAnswers: 0, retryAtMs, lastFailure: cause });
+    const before = this.#failing.get(address);
+    const failures = (before?.failures ?? 0) + 1;
+    const deaths = before?.deaths ?? this.#deathsBefore(address, nowMs) + 1;
+    const retryAtMs = nowMs + Math.max(leastPauseMs, pauseMs(failures + deaths - 1, this.#init.retry, this.#random));
+    this.#failing.set(address, { address, failures, goodAnswers: 0, retryAtMs, lastFailure: cause, deaths });
+  }
+
+  #deathsBefore(address: string, nowMs: number): number {
+    const returned = this.#returned.get(address);
+    return returned === undefined || nowMs - returned.atMs > RELAPSE_MS ? 0 : returned.deaths;
   }
 
   /** It answered a probe. */
@@ -89,22 +106,55 @@ export class ManagerSet {
     const entry = this.#failing.get(address);
     if (entry === undefined) return;
     entry.goodAnswers += 1;
-    if (entry.goodAnswers >= GOOD_ANSWERS_TO_RETURN) this.#failing.delete(address);
-    else entry.retryAtMs = nowMs + pauseMs(1, this.#init.retry, this.#random);
+    if (entry.goodAnswers >= GOOD_ANSWERS_TO_RETURN) this.#revive(address, nowMs);
+    else entry.retryAtMs = nowMs + pauseMs(entry.deaths, this.#init.retry, this.#random);
   }
 
   /** It gave a lease. */
-  leased(address: string): void {
-    this.#failing.delete(address);
+  leased(address: string, nowMs: number, site: string): void {
+    this.#revive(address, nowMs);
+    if (this.has(address)) this.#sites.set(address, site);
   }
 
-  /** Whom to ask for a lease: the living in random order, then the dead whose pause is over; as things are when the first is asked for. */
-  *candidates(nowMs: number): Generator<string, void, undefined> {
+  /** The site of a manager that has given a lease. */
+  siteOf(address: string): string | undefined {
+    return this.#sites.get(address);
+  }
+
+  /**
+   * Whom to ask for a lease: the living in random order, then the dead whose pause is over; as things are when the first is asked for.
+   * @param isLast those of the living who come after the others, because of what is known of their site
+   */
+  *candidates(nowMs: number, isLast: (site: string) => boolean = () => false): Generator<string, void, undefined> {
     const due = [...this.#failing.values()].filter(({ retryAtMs }) => retryAtMs <= nowMs);
     due.sort((a, b) => a.retryAtMs - b.retryAtMs);
-    const living = this.#failing.size === 0 ? this.#addresses : this.#addresses.filter((address) => !this.#failing.has(address));
-    yield* inRandomOrder(living, this.#random);
+    const last: string[] = [];
+    for (const address of inRandomOrder(this.#living, this.#random)) {
+      const site = this.#sites.get(address);
+      if (site !== undefined && isLast(site)) last.push(address);
+      else yield address;
+    }
+    yield* last;
     for (const { address } of due) yield address;
+  }
+
+  /** The living, but for those of which it is known that their site is one of these; in random order. */
+  *livingElsewhere(isOut: (site: string) => boolean): Generator<string, void, undefined> {
+    for (const address of inRandomOrder(this.#living, this.#random)) {
+      const site = this.#sites.get(address);
+      if (site === undefined || !isOut(site)) yield address;
+    }
+  }
+
+  get #living(): readonly string[] {
+    return this.#failing.size === 0 ? this.#addresses : this.#addresses.filter((address) => !this.#failing.has(address));
+  }
+
+  #revive(address: string, nowMs: number): void {
+    const entry = this.#failing.get(address);
+    if (entry === undefined) return;
+    this.#failing.delete(address);
+    this.#returned.set(address, { deaths: entry.deaths, atMs: nowMs });
   }
 
   /** The dead whose pause is over. */
@@ -137,7 +187,10 @@ export class ManagerSet {
   health(): ManagerHealth[] {
     return this.#addresses.map((address) => {
       const failing = this.#failing.get(address);
-      if (failing !== undefined) return { ...failing, state: 'dead' };
+      if (failing !== undefined) {
+        const { deaths: _deaths, ...health } = failing;
+        return { ...health, state: 'dead' };
+      }
       return { address, state: 'alive', failures: 0, goodAnswers: 0, retryAtMs: 0, lastFailure: undefined };
     });
   }

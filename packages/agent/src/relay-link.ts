@@ -40,6 +40,8 @@ export interface RelayLinkHandler {
   onAdmitted(): void;
   /** The relay wants no new sessions; the running ones go on. */
   onDraining(): void;
+  /** The relay answered a ping. */
+  onRoundTrip(roundTripMs: number): void;
   /** No new sessions through it, and why; running ones go on if it is `draining`. Unless we closed it. */
   onEnd(end: LinkEnd): void;
 }
@@ -83,6 +85,10 @@ export class RelayLink {
     this.#handler = components.handler;
     this.#ticket = init.ticket;
     void this.#connect(components);
+  }
+
+  get site(): string {
+    return this.#init.site;
   }
 
   get state(): RelayLinkState {
@@ -177,6 +183,7 @@ export class RelayLink {
         {
           onStream: (stream) => stream.reset(), // a relay has nothing to open
           onGoAway: () => this.#onGoAway(),
+          onPong: (roundTripMs) => this.#handler.onRoundTrip(roundTripMs),
           onClose: (error) => this.#end(error),
         },
       );

@@ -53,6 +53,7 @@ class Scene {
         metrics: agentMetrics(new Metrics(), read),
         onTrouble: (isUrgent) => this.troubles.push(isUrgent),
         onChange: () => {},
+        onRoundTrip: () => {},
       },
       { ...DEFAULT_TIMINGS, ...DEFAULT_LIMITS, relayRetryFirstMs: RETRY_MS, relayRetryMaxMs: RETRY_MS },
     );

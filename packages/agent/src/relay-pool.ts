@@ -8,6 +8,7 @@ import { FAILURE_OF } from './control-session.ts';
 import type { Lease } from './lease-state.ts';
 import { LinkHealth } from './link-health.ts';
 import { type LinkEnd, RelayLink } from './relay-link.ts';
+import { isAboutTicket } from './relay-race.ts';
 import type { LinkState } from './route.ts';
 import type { AgentLimits, AgentTimings } from './settings.ts';
 
@@ -22,6 +23,8 @@ export interface RelayPoolComponents {
   readonly onTrouble: (isUrgent: boolean) => void;
   /** The state of a link changed. */
   readonly onChange: () => void;
+  /** How long a relay of the site in use took to answer, or has taken without an answer. */
+  readonly onRoundTrip: (site: string, roundTripMs: number) => void;
 }
 
 export type RelayPoolInit = AgentTimings & AgentLimits;
@@ -79,6 +82,8 @@ export class RelayPool {
       const entry = before.get(key) ?? this.#newEntry(key, relay);
       before.delete(key);
       entry.isDraining = false;
+      // It was about the old ticket.
+      if (isTicketRefused(entry.health.failure)) entry.health.forgive();
       this.#entries.set(key, entry);
       entry.link?.renew(lease.ticket);
     }
@@ -110,19 +115,29 @@ export class RelayPool {
   /** A session was not acknowledged in time: others go first until something is heard, or the link is found dead. */
   suspect(link: RelayLink): void {
     const entry = this.#entryOf(link);
-    if (entry !== undefined) entry.suspectUntilMs = this.#components.clock.now() + this.#init.deadAfterMs;
+    if (entry === undefined) return;
+    entry.suspectUntilMs = this.#components.clock.now() + this.#init.deadAfterMs;
+    this.#components.onRoundTrip(link.site, this.#init.ackTimeoutMs);
   }
 
-  /** The relay acknowledged a session. */
-  trust(link: RelayLink): void {
+  /** The relay acknowledged a session that it was asked for at that time, if that is known. */
+  trust(link: RelayLink, askedAtMs: number | undefined): void {
     const entry = this.#entryOf(link);
-    if (entry !== undefined) entry.suspectUntilMs = 0;
+    if (entry === undefined) return;
+    entry.suspectUntilMs = 0;
+    if (askedAtMs !== undefined) this.#components.onRoundTrip(link.site, this.#components.clock.now() - askedAtMs);
   }
 
-  /** Names of relays that could not be used lately, for a hello to their site. One that only finds our ticket too old is none of them. */
+  /** Whether any relay of the lease may be of use, as far as is known. */
+  get hasRelay(): boolean {
+    const lease = this.#lease;
+    return lease === undefined || lease.relays.some((relay) => ['ready', 'opening', 'idle', 'suspect'].includes(String(this.state(lease, relay))));
+  }
+
+  /** Names of relays that could not be used lately, for a hello to their site. One that only found our ticket too old is none of them, unless it finds that of every new one. */
   get avoid(): string[] {
     return [...this.#entries.values()]
-      .filter(({ health: { failure }, isDraining }) => isDraining || (failure !== undefined && !isTicketTooOld(failure)))
+      .filter(({ health: { failure, failures }, isDraining }) => isDraining || (failure !== undefined && !(isTicketTooOld(failure) && failures === 1)))
       .map(({ relay }) => relay.name);
   }
 
@@ -192,6 +207,9 @@ export class RelayPool {
         handler: {
           onAdmitted: () => this.#onAdmitted(entry),
           onDraining: () => this.#onDraining(entry, link),
+          onRoundTrip: (roundTripMs) => {
+            if (entry.link === link) this.#components.onRoundTrip(link.site, roundTripMs);
+          },
           onEnd: (end) => this.#onEnd(entry, link, end),
         },
       },
@@ -330,6 +348,10 @@ export class RelayPool {
 
 function isTicketTooOld(failure: LinkState): boolean {
   return typeof failure === 'object' && failure.refused === 'TICKET_EXPIRED';
+}
+
+function isTicketRefused(failure: LinkState | undefined): boolean {
+  return typeof failure === 'object' && isAboutTicket(failure.refused);
 }
 
 /** A relay's name is unique in its site only, and a relay that moved is another one. */

@@ -27,6 +27,13 @@ const ABOUT_DESTINATION: ReadonlySet<RefusalCode> = new Set([
   'CONNECT_UNREACHABLE',
 ]);
 
+/** The site's own auth has just granted it: relay and auth do not agree, over the time or over their keys, and others may. */
+const ABOUT_TICKET: ReadonlySet<RefusalCode> = new Set(['TICKET_EXPIRED', 'TICKET_INVALID', 'TICKET_MISMATCH']);
+
+export function isAboutTicket(code: RefusalCode): boolean {
+  return ABOUT_TICKET.has(code);
+}
+
 /**
  * One session's race through the relays of its lease: the first that is connected wins. The next relay is tried when the
  * last has not acknowledged the session in time, is lost, or says that another one may say yes. A relay that did not reach
@@ -34,6 +41,8 @@ const ABOUT_DESTINATION: ReadonlySet<RefusalCode> = new Set([
  */
 export class RelayRace {
   verdict: RaceVerdict | undefined = undefined;
+  /** All were asked, and nobody has acknowledged the session in time: others are wanted. The answer may still come. */
+  isSilent = false;
   readonly #init: RelayRaceInit;
   readonly #legs: Leg[];
   #next = 0;
@@ -52,7 +61,7 @@ export class RelayRace {
   get wakeAtMs(): number {
     if (this.verdict !== undefined) return Number.POSITIVE_INFINITY;
     const { deadlineMs, ackTimeoutMs } = this.#init;
-    return this.#mayRace ? Math.min(this.#lastOpenedAtMs + ackTimeoutMs, deadlineMs) : deadlineMs;
+    return this.#isUnacknowledged && !this.isSilent ? Math.min(this.#lastOpenedAtMs + ackTimeoutMs, deadlineMs) : deadlineMs;
   }
 
   /** The relay through which the session is to be opened now, if any. Call it until it says undefined. */
@@ -64,12 +73,13 @@ export class RelayRace {
       return undefined;
     }
     const noneRunning = !this.#legs.includes('open') && !this.#legs.includes('acked');
+    const isOverdue = this.#isUnacknowledged && nowMs >= this.#lastOpenedAtMs + this.#init.ackTimeoutMs;
     if (!this.#isOneLeft) {
       if (noneRunning) this.verdict = this.#failure();
+      else this.isSilent = isOverdue;
       return undefined;
     }
-    const isSilent = this.#mayRace && nowMs >= this.#lastOpenedAtMs + this.#init.ackTimeoutMs;
-    if (!noneRunning && !isSilent) return undefined;
+    if (!noneRunning && !isOverdue) return undefined;
     const relay = this.#next;
     this.#next += 1;
     this.#legs[relay] = 'open';
@@ -77,8 +87,15 @@ export class RelayRace {
     return relay;
   }
 
+  /** A new lease names so many more: they come after those that were asked, who may still win. */
+  extend(relays: number): void {
+    for (let left = relays; left > 0; left -= 1) this.#legs.push('waiting');
+    this.isSilent = false;
+  }
+
   acked(relay: number): void {
     if (this.#legs[relay] === 'open') this.#legs[relay] = 'acked';
+    this.isSilent = false;
   }
 
   connected(relay: number): void {
@@ -91,14 +108,22 @@ export class RelayRace {
    */
   refused(relay: number, code: RefusalCode): void {
     this.#legs[relay] = 'out';
-    if (REFUSALS[code].elsewhere) this.#refusal ??= code;
-    else if (ABOUT_DESTINATION.has(code)) this.#unreached ??= code;
+    if (REFUSALS[code].elsewhere || isAboutTicket(code)) {
+      this.#refusal ??= code;
+      this.#handOver(relay);
+    } else if (ABOUT_DESTINATION.has(code)) this.#unreached ??= code;
     else this.verdict ??= { kind: 'refused', code };
   }
 
   /** The way to this relay is gone, or was never there. */
   lost(relay: number): void {
     this.#legs[relay] = 'out';
+    this.#handOver(relay);
+  }
+
+  /** The one that was asked last is out: the next is asked at once, though earlier ones may still answer. */
+  #handOver(relay: number): void {
+    if (relay === this.#next - 1) this.#lastOpenedAtMs = Number.NEGATIVE_INFINITY;
   }
 
   /** Whether another relay may be asked. */
@@ -106,8 +131,9 @@ export class RelayRace {
     return this.#unreached === undefined && this.#next < this.#legs.length;
   }
 
-  get #mayRace(): boolean {
-    return this.#isOneLeft && this.#legs.includes('open') && !this.#legs.includes('acked');
+  /** Somebody is asked, and nobody has said anything. */
+  get #isUnacknowledged(): boolean {
+    return this.#unreached === undefined && this.#legs.includes('open') && !this.#legs.includes('acked');
   }
 
   /** Who has tried the destination knows most. */

@@ -1,17 +1,18 @@
 import type { Socket } from 'node:net';
 import { addressOf, resetSocket } from '@sekisho/channel';
 import type { Logger } from '@sekisho/telemetry';
-import { encodeFrame, MAIL_PROTOCOLS, type MailProtocol, type Message, type MuxStream, type RefusalCode, REFUSALS, type RelayAddress } from '@sekisho/wire';
+import { encodeFrame, MAIL_PROTOCOLS, type MailProtocol, type Message, type MuxStream, type RefusalCode, REFUSALS } from '@sekisho/wire';
 import type { Clock } from './clock.ts';
 import type { AgentMetrics, Outcome, RouteTaken, SessionState } from './agent-metrics.ts';
 import { endpointText, refuseClient } from './client-socket.ts';
 import { DirectConnection, idleMsOf } from './direct.ts';
 import type { Lease } from './lease-state.ts';
+import { newRelays, type RelayOfLease } from './lease-relays.ts';
 import { RelayLeg } from './relay-leg.ts';
 import { type ConnectionEnd, RelayedConnection } from './relayed.ts';
 import type { RelayLink } from './relay-link.ts';
 import type { RelayPool } from './relay-pool.ts';
-import { RelayRace } from './relay-race.ts';
+import { isAboutTicket, RelayRace } from './relay-race.ts';
 import { type DirectReason, type Route, withoutMesh } from './route.ts';
 import type { AgentSettings, AgentTimings } from './settings.ts';
 import type { Steering } from './steering.ts';
@@ -41,7 +42,10 @@ export interface SessionInit {
   readonly timings: AgentTimings;
 }
 
-/** A relay that is started again breaks a session that was about to begin once, and its successor perhaps once more. */
+/**
+ * A relay that is started again breaks a session that was about to begin once, and its successor perhaps once more. Relays of
+ * a new lease that join a race count as another one.
+ */
 const MAX_RACES = 3;
 
 /** One client connection: how it goes, the relay or the destination that takes it, the bytes, the summary. */
@@ -53,10 +57,13 @@ export class Session {
   readonly #startedAtMs: number;
   readonly #deadlineMs: number;
   #timer: NodeJS.Timeout | undefined;
+  /** The newest that its race knows. */
   #lease: Lease | undefined;
-  #relays: readonly RelayAddress[] = [];
+  /** Those that the race may try. */
+  #relays: readonly RelayOfLease[] = [];
   #race: RelayRace | undefined;
   #races = 0;
+  #isSilenceTold = false;
   readonly #legs = new Map<number, RelayLeg>();
   #traffic: RelayedConnection | DirectConnection | undefined;
   #link: RelayLink | undefined;
@@ -82,6 +89,7 @@ export class Session {
 
   /** Decides, or looks again after something changed. */
   decide(): void {
+    if (this.state === 'connecting') this.#followLease();
     if (this.state !== 'deciding') return;
     const { clock, steering, pool } = this.#components;
     const now = clock.now();
@@ -107,8 +115,9 @@ export class Session {
     if (route.kind === 'direct') return this.#goDirect(route.reason);
     if (route.kind === 'refuse') return this.#refuse(route.code);
     this.#lease = route.lease;
-    this.#relays = route.relays;
+    this.#relays = route.relays.map((relay) => ({ lease: route.lease, relay }));
     this.#races += 1;
+    this.#isSilenceTold = false;
     this.#race = new RelayRace({
       relays: route.relays.length,
       startedAtMs: this.#components.clock.now(),
@@ -118,16 +127,38 @@ export class Session {
     this.#stepRace(this.#race);
   }
 
+  /** There is a new lease while nobody has acknowledged the session: its relays join the race, those of the old one may still win. */
+  #followLease(): void {
+    const race = this.#race;
+    const now = this.#components.clock.now();
+    if (race?.verdict !== undefined || race === undefined || now >= this.#deadlineMs) return;
+    const route = this.#components.steering.decide(now, this.#components.pool.state);
+    if (route.kind !== 'relayed' || route.lease === this.#lease) return;
+    this.#lease = route.lease;
+    this.#isSilenceTold = false;
+    const added = this.#races < MAX_RACES ? newRelays(this.#relays, route) : [];
+    if (added.length > 0) {
+      this.#races += 1;
+      this.#relays = [...this.#relays, ...added];
+      race.extend(added.length);
+    }
+    this.#stepRace(race);
+  }
+
   #stepRace(race: RelayRace): void {
-    if (this.state !== 'connecting') return;
+    if (this.state !== 'connecting' || race !== this.#race) return;
     const now = this.#components.clock.now();
     for (let relay = race.step(now); relay !== undefined; relay = race.step(now)) this.#openLeg(race, relay);
     const { verdict } = race;
-    if (verdict === undefined) return this.#wakeAt(race.wakeAtMs, () => this.#stepRace(race));
+    if (verdict === undefined) {
+      this.#wakeAt(race.wakeAtMs, () => this.#stepRace(race));
+      if (race.isSilent) this.#tellSilence();
+      return;
+    }
     // Connected: the leg itself has handed its stream over.
     if (verdict.kind === 'connected') return;
     this.#cancelLegs();
-    if (verdict.kind === 'refused') {
+    if (verdict.kind === 'refused' && !isAboutTicket(verdict.code)) {
       // Another relay might say yes, and the manager may know one by now.
       if (REFUSALS[verdict.code].elsewhere) this.#components.onTrouble();
       return this.#refuse(verdict.code);
@@ -139,7 +170,16 @@ export class Session {
     }
     // What somebody has said no to meanwhile does not go direct; a relay that looks well again is tried no more often.
     const last = this.#components.steering.decideFinally(now, this.#components.pool.state);
-    this.#go(last.kind === 'refuse' ? last : withoutMesh(this.#init.settings.failMode, 'relay_unreachable'));
+    if (last.kind === 'refuse') this.#go(last);
+    else this.#go(verdict.kind === 'refused' ? { kind: 'refuse', code: verdict.code } : withoutMesh(this.#init.settings.failMode, 'relay_unreachable'));
+  }
+
+  /** No relay of the lease says anything: other ones are wanted now, not when the client's time is up. */
+  #tellSilence(): void {
+    if (this.#isSilenceTold) return;
+    this.#isSilenceTold = true;
+    for (const { link } of this.#legs.values()) this.#components.pool.suspect(link);
+    this.#components.onTrouble();
   }
 
   /** No relay has taken the session: whether to look again, because the lease is being renewed or a link made anew. */
@@ -157,9 +197,11 @@ export class Session {
       // Those that are still open have not acknowledged the session.
       for (const leg of this.#legs.values()) pool.suspect(leg.link);
     }
-    const relay = this.#relays[index];
-    const link = this.#lease === undefined || relay === undefined ? undefined : pool.link(this.#lease, relay);
+    const candidate = this.#relays[index];
+    const link = candidate === undefined ? undefined : pool.link(candidate.lease, candidate.relay);
     if (link === undefined) return race.lost(index);
+    // Through a link that is only being opened it would be more than a round trip.
+    const askedAtMs = link.state === 'ready' ? this.#components.clock.now() : undefined;
     const out = (tell: () => void): void => {
       this.#legs.delete(index);
       tell();
@@ -170,7 +212,7 @@ export class Session {
         link,
         handler: {
           onAck: () => {
-            pool.trust(link);
+            pool.trust(link, askedAtMs);
             race.acked(index);
           },
           onConnected: (stream, rest, { address }) => {
@@ -291,7 +333,7 @@ export class Session {
         route: this.#route,
         reason: this.#reason,
         relay,
-        site: this.#lease?.site,
+        site: this.#link?.site ?? this.#lease?.site,
         code: this.#code,
         bytesUp,
         bytesDown,

@@ -65,6 +65,8 @@ export interface AgentTimings {
   readonly refusalRetryMaxMs: number;
   /** An agent with a lease waits up to so long before it moves to another manager, or asks for another relay while one is left. */
   readonly moveJitterMs: number;
+  /** After so long on average with one manager an agent chooses anew among all that are alive. */
+  readonly rehomeMs: number;
   /** To connect to a relay: below the decision budget, so that a relay that is gone is known before the client gives up. */
   readonly relayTimeoutMs: number;
   /** First and longest pause before a relay that failed is tried again; the first is also the longest before one that was lost. */
@@ -90,6 +92,7 @@ export const DEFAULT_TIMINGS: AgentTimings = {
   refusalRetryFirstMs: 5000,
   refusalRetryMaxMs: 120_000,
   moveJitterMs: 2000,
+  rehomeMs: 900_000,
   relayTimeoutMs: 4000,
   relayRetryFirstMs: 500,
   relayRetryMaxMs: 15_000,

@@ -1,10 +1,14 @@
 import { REFUSALS, type RefusalCode } from '@sekisho/wire';
 import { type BackoffInit, pauseMs } from './backoff.ts';
-import { LEAST_RENEWAL_MS, type Lease, type LeaseOffer, LeaseState, type Refused } from './lease-state.ts';
+import { type Lease, type LeaseOffer, LeaseState, type Refused } from './lease-state.ts';
 import { ManagerSearch } from './manager-search.ts';
 import { type ManagerFailure, type ManagerHealth, ManagerSet } from './manager-set.ts';
+import { isOptional, MOVE_REASONS, type MoveReason } from './moves.ts';
 import { inRandomOrder } from './random-order.ts';
 import { type DirectReason, decideRoute, type FailMode, type Route, type RouteView, withoutMesh } from './route.ts';
+import { ShunnedSites } from './shunned-sites.ts';
+import type { SlowSite } from './site-quality.ts';
+import { Trouble } from './trouble.ts';
 import { Zone, type ZoneAnswer, type ZoneInit } from './zone.ts';
 
 export interface SteeringInit {
@@ -18,6 +22,8 @@ export interface SteeringInit {
   readonly refusalRetry: BackoffInit;
   /** An agent that has a lease waits up to so long before it moves, or asks in place of a lost relay: the others do, too. */
   readonly moveJitterMs: number;
+  /** After so long on average, with one manager, an agent chooses anew among all: so those that were dead get their share again. */
+  readonly rehomeMs: number;
 }
 
 /** What is to be done outside; each is answered by the event named. */
@@ -35,6 +41,18 @@ interface Attempt {
   readonly purpose: 'lease' | 'renew' | 'probe';
   readonly startedAtMs: number;
   readonly deadlineMs: number;
+  /** Of a renewal: clients wait for it. */
+  isUrgent: boolean;
+}
+
+/** A search that is to begin. */
+interface Plan {
+  readonly atMs: number;
+  readonly reason: MoveReason | undefined;
+  /** Only these are asked. */
+  readonly only?: readonly string[] | undefined;
+  /** A manager that takes longer is no better than the one that we have. */
+  readonly withinMs?: number | undefined;
 }
 
 export interface SteeringStatus {
@@ -44,15 +62,25 @@ export interface SteeringStatus {
   readonly refused: Refused | undefined;
   readonly absence: DirectReason | undefined;
   readonly searching: boolean;
+  /** Sites that were left though they answer, and until when nobody goes back by choice. */
+  readonly shunned: readonly { readonly site: string; readonly untilMs: number }[];
+  /** Changes of site since the start. */
+  readonly moves: Readonly<Record<MoveReason, number>>;
 }
 
-/**
- * Pauses between two hellos because of relays in trouble. Not longer than a client waits: who has no relay that works
- * goes direct meanwhile.
- */
-const TROUBLE_RETRY: BackoffInit = { firstMs: LEAST_RENEWAL_MS, maxMs: 5000 };
-/** After so long without trouble the next one is a new one. */
-const TROUBLE_OVER_MS = 15_000;
+/** The last change of site. */
+export interface Move {
+  readonly reason: MoveReason;
+  readonly from: string;
+  readonly to: string;
+}
+
+/** After the site was slow, and nobody who was asked was quicker: perhaps it is our own line. */
+const SLOW_RETRY: BackoffInit = { firstMs: 60_000, maxMs: 1_800_000 };
+/** So many are asked whether they are quicker. */
+const SLOW_CANDIDATES = 2;
+/** TCP, TLS and the hello itself: what a lease from a new manager takes at least. */
+const HELLO_ROUND_TRIPS = 3;
 
 /**
  * Everything an agent decides about managers, and how a client connection goes: which manager is asked when, what its
@@ -72,17 +100,18 @@ export class Steering {
   /** The manager whose control connection we keep. */
   #current: string | undefined;
   #search: ManagerSearch | undefined;
-  #searchAtMs: number | undefined;
-  /** With #searchAtMs: only these, because they are new. */
-  #moveTo: readonly string[] | undefined;
+  #plan: Plan | undefined;
   /** A search, or the first look-up, has ended with nothing. */
   #nobody = false;
   #lastHelloMs = Number.NEGATIVE_INFINITY;
-  #renewSoonAtMs = Number.POSITIVE_INFINITY;
-  /** With #renewSoonAtMs: what it would be if it were urgent. */
-  #earliestHelloMs = 0;
-  #troubles = 0;
-  #lastTroubleMs = Number.NEGATIVE_INFINITY;
+  readonly #trouble: Trouble;
+  readonly #shunned: ShunnedSites;
+  readonly #moves = Object.fromEntries(MOVE_REASONS.map((reason) => [reason, 0])) as Record<MoveReason, number>;
+  #rehomeAtMs = Number.POSITIVE_INFINITY;
+  #slowSearches = 0;
+  #slowAgainAtMs = Number.NEGATIVE_INFINITY;
+  /** The last change of site, if there was one. */
+  lastMove: Move | undefined = undefined;
 
   constructor(components: { readonly random: () => number }, init: SteeringInit) {
     this.#random = components.random;
@@ -90,6 +119,8 @@ export class Steering {
     this.#zone = new Zone(components, init.zone);
     this.#managers = new ManagerSet(components, { retry: init.managerRetry });
     this.#leases = new LeaseState(components, { retry: init.refusalRetry });
+    this.#trouble = new Trouble(components, { jitterMs: init.moveJitterMs });
+    this.#shunned = new ShunnedSites(components);
   }
 
   /** What is to be done now; each command is given out once. */
@@ -111,9 +142,9 @@ export class Steering {
       this.#lookUpPending = true;
       this.#commands.push({ type: 'lookUp' });
     }
-    if (this.#search === undefined && this.#searchDueAtMs() <= nowMs) this.#beginSearch(nowMs);
-    this.#stepSearch(nowMs);
+    if (this.#search === undefined && this.#searchDueAtMs() <= nowMs) this.#beginSearch(nowMs, this.#plan);
     if (this.#current !== undefined) this.#keepCurrent(nowMs, this.#current);
+    this.#stepSearch(nowMs);
   }
 
   /** DNS has answered, or failed. */
@@ -133,14 +164,22 @@ export class Steering {
 
   /** A manager gave a lease, as the answer to a hello or by itself (a push). */
   leased(nowMs: number, address: string, offer: LeaseOffer): void {
-    const purpose = this.#attempts.get(address)?.purpose;
-    if (address !== this.#current && purpose !== 'lease') return this.#drop(address);
+    const attempt = this.#attempts.get(address);
+    const isCurrent = address === this.#current;
+    if (!isCurrent && attempt?.purpose !== 'lease') return this.#drop(address);
+    this.#managers.leased(address, nowMs, offer.site);
+    if (!isCurrent && !this.#isWanted(nowMs, offer.site, nowMs - (attempt?.startedAtMs ?? nowMs))) {
+      this.#drop(address);
+      this.#search?.hasten(nowMs);
+      return this.tick(nowMs);
+    }
     this.#attempts.delete(address);
-    this.#managers.leased(address);
+    const before = this.#leases.lease?.site;
     this.#leases.take(nowMs, offer);
     this.#nobody = false;
-    this.#renewSoonAtMs = Number.POSITIVE_INFINITY;
-    if (address !== this.#current) this.#win(nowMs, address);
+    this.#trouble.answered();
+    if (!isCurrent) this.#win(nowMs, address, before, offer.site);
+    else if (this.#search?.reason === 'silent') this.#endSearch(nowMs, this.#init.managerStaggerMs);
     this.tick(nowMs);
   }
 
@@ -158,8 +197,7 @@ export class Steering {
     } else {
       this.#leases.refuse(nowMs, code, retryAfterMs);
       this.#endSearch(nowMs, Number.POSITIVE_INFINITY);
-      this.#searchAtMs = undefined;
-      this.#moveTo = undefined;
+      this.#plan = undefined;
       if (this.#current !== undefined) this.#drop(this.#current);
       this.#current = undefined;
     }
@@ -186,14 +224,30 @@ export class Steering {
    * @param isUrgent none is left. Otherwise there is no hurry, and all agents of that relay have lost it at the same moment.
    */
   renewSoon(nowMs: number, isUrgent: boolean): void {
-    if (this.#current === undefined) return;
-    if (this.#renewSoonAtMs === Number.POSITIVE_INFINITY) {
-      this.#troubles = nowMs - this.#lastTroubleMs > TROUBLE_OVER_MS ? 1 : this.#troubles + 1;
-      this.#lastTroubleMs = nowMs;
-      this.#earliestHelloMs = Math.max(nowMs, this.#lastHelloMs + pauseMs(this.#troubles, TROUBLE_RETRY, this.#random));
-      this.#renewSoonAtMs = this.#earliestHelloMs + this.#init.moveJitterMs * this.#random();
+    if (isUrgent) this.#hurry(nowMs);
+    const attempt = this.#current === undefined ? undefined : this.#attempts.get(this.#current);
+    if (attempt !== undefined) attempt.isUrgent ||= isUrgent;
+    else if (this.#current !== undefined) {
+      this.#trouble.note(nowMs, isUrgent, this.#lastHelloMs);
+      // The manager has named others, and those are of no use either: it is the site.
+      if (isUrgent && this.#trouble.isRepeated) this.#searchBeside(nowMs, 'relays');
     }
-    if (isUrgent) this.#renewSoonAtMs = this.#earliestHelloMs;
+    this.tick(nowMs);
+  }
+
+  /** The site in use answers much more slowly than it did. */
+  siteSlow(nowMs: number, { site, medianMs }: SlowSite): void {
+    const isBusy = this.#search !== undefined || this.#plan !== undefined || this.#isBlocked(nowMs);
+    if (this.#current === undefined || isBusy || nowMs < this.#slowAgainAtMs || this.#leases.live(nowMs)?.site !== site) return;
+    const atMs = nowMs + this.#init.moveJitterMs * this.#random();
+    // Half as long, or it is not worth it: when it is our own line, everybody is as slow.
+    this.#plan = { atMs, reason: 'slow', withinMs: (HELLO_ROUND_TRIPS * medianMs) / 2 };
+    this.tick(nowMs);
+  }
+
+  /** It is its turn to move there, if that manager answers. */
+  rehome(nowMs: number, address: string): void {
+    if (this.#current !== undefined) this.#planMove(nowMs, address);
     this.tick(nowMs);
   }
 
@@ -217,7 +271,7 @@ export class Steering {
       const patienceEndsMs = startedAtMs + this.#init.managerStaggerMs;
       if (purpose === 'renew' && patienceEndsMs > this.#nowMs) atMs = Math.min(atMs, patienceEndsMs);
     }
-    if (this.#current !== undefined) atMs = Math.min(atMs, this.#renewAtMs(this.#current), this.#probeAtMs());
+    if (this.#current !== undefined) atMs = Math.min(atMs, this.#renewAtMs(this.#current), this.#probeAtMs(), this.#rehomeAtMs);
     const expiresAtMs = this.#leases.live(this.#nowMs)?.expiresAtMs;
     return Math.min(atMs, expiresAtMs ?? Number.POSITIVE_INFINITY);
   }
@@ -233,12 +287,12 @@ export class Steering {
       lease !== undefined &&
       refused === undefined &&
       this.#search === undefined &&
-      this.#searchAtMs === undefined &&
+      this.#plan === undefined &&
       this.#attempts.size === 0 &&
       this.#managers.has(this.#current) &&
       !this.#lookUpPending &&
-      this.#renewSoonAtMs === Number.POSITIVE_INFINITY &&
-      nowMs - this.#lastTroubleMs > TROUBLE_OVER_MS &&
+      this.#trouble.helloAtMs === Number.POSITIVE_INFINITY &&
+      this.#trouble.isOver(nowMs) &&
       nowMs < lease.renewAtMs
     );
   }
@@ -275,6 +329,8 @@ export class Steering {
       refused: this.#leases.refused,
       absence: this.#absence,
       searching: this.#search !== undefined,
+      shunned: this.#shunned.list(nowMs),
+      moves: { ...this.#moves },
     };
   }
 
@@ -300,35 +356,86 @@ export class Steering {
 
   #leaseIsComing(nowMs: number): boolean {
     const { managerStaggerMs } = this.#init;
-    if (this.#search !== undefined && nowMs < this.#search.startedAtMs + managerStaggerMs) return true;
-    const attempt = this.#current === undefined ? undefined : this.#attempts.get(this.#current);
-    return attempt !== undefined && nowMs < attempt.startedAtMs + managerStaggerMs;
+    const search = this.#search;
+    // While somebody is asked against whom nothing speaks, it is worth the client's while to wait.
+    if (search !== undefined && nowMs < (search.isHopeful ? search.deadlineMs : search.startedAtMs + managerStaggerMs)) return true;
+    if (this.#current === undefined) return false;
+    if (this.#trouble.isFirstDue) return true;
+    const attempt = this.#attempts.get(this.#current);
+    if (attempt === undefined) return false;
+    return nowMs < attempt.startedAtMs + managerStaggerMs || (attempt.isUrgent && search === undefined && this.#othersAlive > 0);
+  }
+
+  /** Managers besides the one in use. */
+  get #othersAlive(): number {
+    const current = this.#current;
+    const isOne = current !== undefined && this.#managers.has(current) && this.#managers.isAlive(current);
+    return this.#managers.aliveCount - (isOne ? 1 : 0);
+  }
+
+  /** A no is in force, and nobody is asked before its time is over. */
+  #isBlocked(nowMs: number): boolean {
+    return (this.#leases.refused?.retryAtMs ?? nowMs) > nowMs;
   }
 
   /** Infinity: no search is wanted. */
   #searchDueAtMs(): number {
     const blockedUntilMs = this.#leases.refused?.retryAtMs ?? Number.NEGATIVE_INFINITY;
-    if (this.#searchAtMs !== undefined) return Math.max(this.#searchAtMs, blockedUntilMs);
+    if (this.#plan !== undefined) return Math.max(this.#plan.atMs, blockedUntilMs);
     if (this.#current !== undefined || this.#managers.size === 0) return Number.POSITIVE_INFINITY;
     const someoneAtMs = this.#managers.aliveCount > 0 ? this.#nowMs : this.#managers.nextRetryAtMs(() => false);
     return Math.max(someoneAtMs, blockedUntilMs);
   }
 
-  #beginSearch(nowMs: number): void {
-    const moveTo = this.#moveTo?.filter((address) => this.#managers.has(address));
-    this.#searchAtMs = undefined;
-    this.#moveTo = undefined;
+  #beginSearch(nowMs: number, plan: Omit<Plan, 'atMs'> | undefined): void {
+    const reason = plan?.reason;
+    this.#plan = undefined;
     this.#search = new ManagerSearch(
       { random: this.#random },
       {
-        queue: moveTo === undefined ? this.#managers.candidates(nowMs) : inRandomOrder(moveTo, this.#random),
+        queue: this.#queueOf(nowMs, plan),
         except: this.#current,
         startedAtMs: nowMs,
         staggerMs: this.#init.managerStaggerMs,
         budgetMs: this.#init.managerBudgetMs,
-        isMove: moveTo !== undefined,
+        reason,
+        isHopeful: this.#othersAlive > 0,
+        notSite: reason === 'slow' || reason === 'relays' ? this.#leases.lease?.site : undefined,
+        withinMs: plan?.withinMs,
       },
     );
+  }
+
+  #queueOf(nowMs: number, plan: Omit<Plan, 'atMs'> | undefined): Iterable<string> {
+    if (plan?.only !== undefined) return inRandomOrder(plan.only.filter((address) => this.#managers.has(address)), this.#random);
+    const site = this.#leases.lease?.site;
+    const isShunned = (other: string): boolean => this.#shunned.has(nowMs, other);
+    if (plan?.reason === 'relays') return this.#managers.livingElsewhere((other) => other === site || isShunned(other));
+    if (plan?.reason === 'slow') return firstOf(this.#managers.livingElsewhere((other) => other === site || isShunned(other)), SLOW_CANDIDATES);
+    return this.#managers.candidates(nowMs, (other) => (plan?.reason === 'silent' && other === site) || isShunned(other));
+  }
+
+  /** Looks for another manager at once, while the one in use may still answer. */
+  #searchBeside(nowMs: number, reason: 'silent' | 'relays'): void {
+    if (this.#search?.isMove === false || this.#othersAlive === 0 || this.#isBlocked(nowMs)) return;
+    if (this.#search !== undefined) this.#endSearch(nowMs, this.#init.managerStaggerMs);
+    this.#beginSearch(nowMs, { reason });
+  }
+
+  /** Whether a lease of a manager that we asked is what we were looking for. */
+  #isWanted(nowMs: number, site: string, tookMs: number): boolean {
+    const search = this.#search;
+    if (search === undefined) return true;
+    const isNewSite = site !== this.#leases.lease?.site;
+    return search.accepts(site, tookMs) && !(search.isMove && isNewSite && this.#shunned.has(nowMs, site));
+  }
+
+  /** Clients have no relay: what was to wait for its turn is due. */
+  #hurry(nowMs: number): void {
+    this.#trouble.strand(nowMs);
+    const plan = this.#plan;
+    if (plan === undefined || (plan.reason !== undefined && isOptional(plan.reason))) return;
+    this.#plan = { ...plan, atMs: Math.min(plan.atMs, nowMs) };
   }
 
   #stepSearch(nowMs: number): void {
@@ -343,24 +450,69 @@ export class Steering {
   /** Nobody has given a lease. */
   #conclude(nowMs: number, search: ManagerSearch): void {
     this.#endSearch(nowMs, 0);
+    if (search.reason === 'slow') {
+      this.#slowSearches += 1;
+      this.#slowAgainAtMs = nowMs + pauseMs(this.#slowSearches, SLOW_RETRY, this.#random);
+    }
     if (this.#current !== undefined) {
-      if (this.#managers.has(this.#current)) return;
+      if (this.#managers.has(this.#current)) return this.#stay(nowMs, search);
       this.#drop(this.#current);
       this.#current = undefined;
     }
+    // Not everybody was asked.
+    if (search.reason === 'relays') return;
     if (search.refusal === undefined) this.#leases.forgetTemporary();
     else this.#leases.refuse(nowMs, search.refusal.code, search.refusal.retryAfterMs);
     this.#nobody = true;
     this.#zone.hurry(nowMs);
   }
 
-  #win(nowMs: number, address: string): void {
-    if (this.#current !== undefined) this.#drop(this.#current);
+  /** We keep the manager that we have. Where its relays are of no use, a no that another might have overruled holds for clients. */
+  #stay(nowMs: number, { isMove, refusal }: ManagerSearch): void {
+    if (isMove) return;
+    if (refusal !== undefined) this.#leases.refuse(nowMs, refusal.code, refusal.retryAfterMs);
+    this.#zone.hurry(nowMs);
+  }
+
+  #win(nowMs: number, address: string, from: string | undefined, to: string): void {
+    const reason = this.#search?.reason;
+    if (this.#current !== undefined) this.#leave(nowMs, this.#current);
     this.#current = address;
     // Whoever had its chance and left it to another is slow or silent; it may prove the contrary to a probe.
     this.#endSearch(nowMs, this.#init.managerStaggerMs);
-    this.#searchAtMs = undefined;
-    this.#moveTo = undefined;
+    this.#plan = undefined;
+    this.#slowSearches = 0;
+    this.#planRehoming(nowMs);
+    if (reason === undefined || from === undefined || from === to) return;
+    this.#moves[reason] += 1;
+    this.lastMove = { reason, from, to };
+    if (reason === 'slow' || reason === 'relays') this.#shunned.shun(nowMs, from);
+  }
+
+  /** Another manager takes the place of the one in use, which may have left a hello without an answer. */
+  #leave(nowMs: number, current: string): void {
+    const attempt = this.#attempts.get(current);
+    const isSilent = attempt?.isUrgent === true && attempt.startedAtMs + this.#init.managerStaggerMs <= nowMs;
+    this.#drop(current, isSilent ? 'silent' : undefined);
+    if (isSilent) this.#managers.failed(current, nowMs, 'silent');
+  }
+
+  /** Without memory, so that those that have been with a manager for long are not those who leave it together. */
+  #planRehoming(nowMs: number): void {
+    this.#rehomeAtMs = nowMs - Math.log(1 - this.#random()) * this.#init.rehomeMs;
+  }
+
+  /** Chooses anew among all that are alive; the one in use is one of them. */
+  #chooseAnew(nowMs: number): void {
+    this.#planRehoming(nowMs);
+    const own = this.#leases.lease?.site;
+    const [address] = this.#managers.livingElsewhere((site) => site !== own && this.#shunned.has(nowMs, site));
+    if (address !== undefined) this.#planMove(nowMs, address);
+  }
+
+  #planMove(nowMs: number, address: string): void {
+    if (address === this.#current || this.#search !== undefined || this.#plan !== undefined || this.#isBlocked(nowMs)) return;
+    if (this.#managers.has(address) && this.#managers.isAlive(address)) this.#plan = { atMs: nowMs, reason: 'rehomed', only: [address] };
   }
 
   /** @param patienceMs who was asked so long ago and has not answered is silent */
@@ -377,13 +529,15 @@ export class Steering {
   /** Renews the lease when it is time, and probes who was dead. */
   #keepCurrent(nowMs: number, current: string): void {
     if (this.#renewAtMs(current) <= nowMs) {
-      if (this.#renewSoonAtMs > nowMs) this.#troubles = 0;
-      this.#renewSoonAtMs = Number.POSITIVE_INFINITY;
-      this.#ask(nowMs, current, 'renew', nowMs + this.#init.managerBudgetMs);
+      const isUrgent = this.#trouble.asked(nowMs);
+      this.#ask(nowMs, current, 'renew', nowMs + this.#init.managerBudgetMs, isUrgent);
     }
+    const attempt = this.#attempts.get(current);
+    if (attempt?.isUrgent === true && attempt.startedAtMs + this.#init.managerStaggerMs <= nowMs) this.#searchBeside(nowMs, 'silent');
+    if (this.#rehomeAtMs <= nowMs) this.#chooseAnew(nowMs);
     for (const address of this.#managers.due(nowMs)) {
       if (this.#attempts.has(address)) continue;
-      this.#attempts.set(address, { purpose: 'probe', startedAtMs: nowMs, deadlineMs: nowMs + this.#init.managerBudgetMs });
+      this.#attempts.set(address, { purpose: 'probe', startedAtMs: nowMs, deadlineMs: nowMs + this.#init.managerBudgetMs, isUrgent: false });
       this.#commands.push({ type: 'probe', address });
     }
   }
@@ -391,7 +545,7 @@ export class Steering {
   #renewAtMs(current: string): number {
     // One that left the zone is not asked for more.
     if (this.#attempts.has(current) || !this.#managers.has(current)) return Number.POSITIVE_INFINITY;
-    return Math.min(this.#leases.lease?.renewAtMs ?? Number.POSITIVE_INFINITY, this.#renewSoonAtMs);
+    return Math.min(this.#leases.lease?.renewAtMs ?? Number.POSITIVE_INFINITY, this.#trouble.helloAtMs);
   }
 
   #probeAtMs(): number {
@@ -400,23 +554,23 @@ export class Steering {
 
   /** The zone changed while we have a manager. */
   #follow(nowMs: number, current: string, gained: readonly string[]): void {
-    if (!this.#managers.has(current)) this.#planSearch(nowMs, undefined);
-    else if (gained.length > 0 && this.#search === undefined && this.#searchAtMs === undefined) {
-      if (followsNewcomers(gained.length, this.#zone.addresses.length, this.#random)) this.#planSearch(nowMs, gained);
+    if (!this.#managers.has(current)) this.#planSearch(nowMs, 'zone');
+    else if (gained.length > 0 && this.#search === undefined && this.#plan === undefined) {
+      if (followsNewcomers(gained.length, this.#zone.addresses.length, this.#random)) this.#planSearch(nowMs, 'newcomer', gained);
     }
   }
 
-  /** While a lease is valid there is no hurry, and thousands of others have lost the same manager. */
-  #planSearch(nowMs: number, moveTo: readonly string[] | undefined): void {
-    const lease = this.#leases.live(nowMs);
+  /** While a lease is valid and clients have a relay there is no hurry, and thousands of others have lost the same manager. */
+  #planSearch(nowMs: number, reason: MoveReason, only?: readonly string[]): void {
+    const lease = this.#trouble.isStranded(nowMs) ? undefined : this.#leases.live(nowMs);
     const patienceMs = lease === undefined ? 0 : Math.min(this.#init.moveJitterMs, (lease.expiresAtMs - nowMs) / 2);
-    this.#searchAtMs = Math.min(this.#searchAtMs ?? Number.POSITIVE_INFINITY, nowMs + patienceMs * this.#random());
-    this.#moveTo = moveTo;
+    const atMs = Math.min(this.#plan?.atMs ?? Number.POSITIVE_INFINITY, nowMs + patienceMs * this.#random());
+    this.#plan = { atMs, reason, only };
   }
 
-  #ask(nowMs: number, address: string, purpose: 'lease' | 'renew', deadlineMs: number): void {
+  #ask(nowMs: number, address: string, purpose: 'lease' | 'renew', deadlineMs: number, isUrgent = false): void {
     if (this.#attempts.has(address)) this.#drop(address);
-    this.#attempts.set(address, { purpose, startedAtMs: nowMs, deadlineMs });
+    this.#attempts.set(address, { purpose, startedAtMs: nowMs, deadlineMs, isUrgent });
     this.#commands.push({ type: 'ask', address });
     this.#lastHelloMs = nowMs;
   }
@@ -427,12 +581,23 @@ export class Steering {
     this.#managers.failed(address, nowMs, cause, leastPauseMs);
     if (address !== this.#current) return;
     this.#current = undefined;
-    if (this.#search === undefined || this.#search.isMove) this.#planSearch(nowMs, undefined);
+    if (this.#search?.isMove === false) return;
+    if (this.#search !== undefined) this.#endSearch(nowMs, this.#init.managerStaggerMs);
+    this.#planSearch(nowMs, cause === 'absent' || cause === 'refused' ? 'refused' : 'silent');
   }
 
   #drop(address: string, cause?: ManagerFailure): void {
     this.#attempts.delete(address);
     this.#commands.push({ type: 'drop', address, cause });
+  }
+}
+
+function* firstOf<T>(items: Iterable<T>, count: number): Generator<T, void, undefined> {
+  let left = count;
+  for (const item of items) {
+    if (left === 0) return;
+    left -= 1;
+    yield item;
   }
 }
 

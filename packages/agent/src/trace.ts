@@ -164,6 +164,7 @@ class Tracer {
         handler: {
           onAdmitted: () => resolve({ value: link, detail: `${where} of site ${lease.site} accepted the ticket` }),
           onDraining: () => {},
+          onRoundTrip: () => {},
           onEnd: ({ error, refused }) =>
             resolve({ value: undefined, detail: `${where}: ${refused === undefined ? `${error.code}: ${error.message}` : `refused with ${refused}`}` }),
         },

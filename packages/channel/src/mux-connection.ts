@@ -17,6 +17,8 @@ export interface MuxConnectionHandler {
   onStream(stream: MuxStream): void;
   /** The peer wants no new streams; the open ones go on. */
   onGoAway(): void;
+  /** A ping of the heartbeat was answered: the time there and back. */
+  onPong?(roundTripMs: number): void;
   /** Once, whoever ended it. Every stream has been reset before. */
   onClose(error: ChannelError): void;
 }
@@ -40,6 +42,7 @@ export class MuxConnection {
   #heard = true;
   #silentChecks = 0;
   #pings = 0;
+  #pingedAtMs = 0;
   #closed = false;
 
   constructor(socket: TLSSocket, init: MuxConnectionInit, handler: MuxConnectionHandler) {
@@ -52,7 +55,9 @@ export class MuxConnection {
         // After the poll phase: what all sockets of this turn had to say goes out in one TLS record, not one each.
         scheduleFlush: () => void setImmediate(this.#flush),
         onStream: (stream) => handler.onStream(stream),
-        onPong: () => {},
+        onPong: (value) => {
+          if (value === this.#pings) handler.onPong?.(performance.now() - this.#pingedAtMs);
+        },
         onGoAway: () => handler.onGoAway(),
         onError: (error) => this.#violated(error),
       },
@@ -129,6 +134,7 @@ export class MuxConnection {
       return;
     }
     this.#pings = (this.#pings + 1) >>> 0;
+    this.#pingedAtMs = performance.now();
     this.#mux.ping(this.#pings);
   }
 }

@@ -29,6 +29,8 @@ const INIT: SteeringInit = {
   managerRetry: { firstMs: 1000, maxMs: 60_000 },
   refusalRetry: { firstMs: 5000, maxMs: 120_000 },
   moveJitterMs: 2000,
+  // Never, in a test that does not say so.
+  rehomeMs: 1e12,
 };
 
 const RELAYS: readonly RelayAddress[] = [

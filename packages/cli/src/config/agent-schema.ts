@@ -113,6 +113,9 @@ export const agentSchema = z
     deadAfter: duration('10s', { min: '500ms', max: '10m' }).meta({
       description: 'A connection to a manager or relay without a byte for so long is dead, even if nothing was reset.',
     }),
+    rehomeAfter: duration('15m', { min: '1s', max: '1d' }).meta({
+      description: 'After so long with one manager, on average, another is chosen among all that are alive: so a site that is back gets its share again.',
+    }),
     maxSessions: z.int().min(1).max(100_000).default(500).meta({ description: 'Client connections at once; two descriptors each.' }),
     maxPerClient: z.int().min(1).max(100_000).default(100).meta({ description: 'Client connections from one address at once.' }),
     metrics: z

@@ -140,6 +140,7 @@ export function agentSettings(config: AgentConfig): AgentSettings {
       deadAfterMs: config.deadAfter,
       ttlMinMs: config.dns.minTtl,
       ttlMaxMs: config.dns.maxTtl,
+      rehomeMs: config.rehomeAfter,
     },
     limits: { maxSessions: config.maxSessions, maxPerClient: config.maxPerClient },
   };

@@ -325,5 +325,6 @@ function steeringInit(timings: AgentTimings, failMode: 'open' | 'closed'): Steer
     managerRetry: { firstMs: timings.managerRetryFirstMs, maxMs: timings.managerRetryMaxMs },
     refusalRetry: { firstMs: timings.refusalRetryFirstMs, maxMs: timings.refusalRetryMaxMs },
     moveJitterMs: timings.moveJitterMs,
+    rehomeMs: timings.rehomeMs,
   };
 }
