@@ -8,6 +8,7 @@ import { say } from './output.ts';
 /** Only the command that is asked for is loaded: a worker that replaces a dead one must not wait for the PKI. */
 const LOADERS: Readonly<Record<string, (program: Command) => Promise<void>>> = {
   operator: async (program) => (await import('./commands/operator.ts')).addOperatorCommands(program),
+  'dns-check': async (program) => (await import('./commands/dns-check.ts')).addDnsCheckCommand(program),
   site: async (program) => (await import('./commands/site.ts')).addSiteCommands(program),
   device: async (program) => (await import('./commands/device.ts')).addDeviceCommands(program),
   check: async (program) => (await import('./commands/check.ts')).addCheckCommands(program),

@@ -32,6 +32,7 @@ export {
   sealTicket,
   type Ticket,
   type TicketExpectation,
+  ticketTimes,
 } from './ticket.ts';
 export { Mux, type MuxHandler, type MuxInit } from './yamux/mux.ts';
 export { MuxError, type MuxErrorCode } from './yamux/error.ts';

@@ -88,6 +88,12 @@ function openSigned(sealed: Buffer, keys: TicketExpectation['keys']): Ticket {
   return ticket;
 }
 
+/** When a ticket was issued and runs out, unproved: for looking at clocks. Throws WireError when it is malformed. */
+export function ticketTimes(sealed: Buffer): Pick<Ticket, 'issuedAtMs' | 'expiresAtMs'> {
+  const { issuedAtMs, expiresAtMs } = decodeFields(TICKET_FIELDS, sealed.subarray(0, -SIGNATURE_BYTES));
+  return { issuedAtMs, expiresAtMs };
+}
+
 /** Packs rights into the bits of a ticket. */
 export function packRights(rights: readonly Right[]): number {
   return rights.reduce((bits, right) => bits | RIGHTS[right], 0);

@@ -9,6 +9,7 @@ import { SITE_KEY_FILES, writeSiteKeys } from '../files/site-keys.ts';
 import { siteYaml } from '../files/site-yaml.ts';
 import { result, say } from '../output.ts';
 import { days } from './days.ts';
+import { addSiteDnsCommands } from './site-dns.ts';
 
 interface SiteInitOptions {
   readonly operator: string;
@@ -21,7 +22,7 @@ interface SiteInitOptions {
 /** The two servers of a site that also manage; the rest are dedicated relays. */
 const MANAGING_SERVERS = 2;
 
-/** `sekisho site init`: everything that a new site needs, and nothing that another site has. */
+/** `sekisho site init|join|leave`; init is here: everything that a new site needs, and nothing that another site has. */
 export function addSiteCommands(program: Command): void {
   const site = program.command('site').description('the sites of the mesh');
   site
@@ -37,6 +38,7 @@ export function addSiteCommands(program: Command): void {
     .action(async (directory: string, options: SiteInitOptions) => {
       await initSite(directory, options);
     });
+  addSiteDnsCommands(site);
 }
 
 async function initSite(directory: string, options: SiteInitOptions): Promise<void> {
@@ -63,7 +65,7 @@ async function initSite(directory: string, options: SiteInitOptions): Promise<vo
   if (options.address === undefined && !options.dev)
     say(`The address in ${yaml} is an example: enter those of the servers.`);
   say(`Next: sekisho check-config ${yaml}, then sekisho up --config ${yaml},`);
-  say(`and register its managers' addresses under ${managerName} in DNS.`);
+  say(`and to let agents find it, its managers' addresses under ${managerName} in DNS: sekisho site join --config ${yaml}`);
 }
 
 function addresses(value: string, previous: readonly string[] | undefined): string[] {
