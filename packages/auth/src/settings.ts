@@ -8,7 +8,8 @@ export interface AuthSettings {
   readonly name: string;
   /** For its welcome. */
   readonly about?: About | undefined;
-  readonly listen: { readonly host: string; readonly port: number };
+  /** `fd`: a socket that listens already, inherited from the service manager. */
+  readonly listen: { readonly host: string; readonly port: number; readonly fd?: number | undefined };
   /** Of the site's servers: their managers find a place here whoever else knocks. */
   readonly serverAddresses: readonly string[];
   readonly credentials: Credentials;

@@ -10,7 +10,7 @@ export {
 } from './endpoint.ts';
 export { type Answered, greet, type Greeting, type GreetInit, sayHello } from './greet.ts';
 export { HeldBytes } from './held-bytes.ts';
-export { Listener, type ListenerHandler, type ListenerInit, type RejectReason } from './listener.ts';
+export { Listener, type ListenerHandler, type ListenerInit, type RejectReason, SELF_CHECK_ALPN } from './listener.ts';
 export { MuxConnection, type MuxConnectionHandler, type MuxConnectionInit } from './mux-connection.ts';
 export { addressOf, identityOf, networkOf, type Peer, peerOf } from './peer.ts';
 export { resetSocket } from './reset-socket.ts';

@@ -8,6 +8,8 @@ import { addressOf, networkOf, type Peer, peerOf } from './peer.ts';
 export const REJECT_REASONS = ['full', 'address_full', 'handshake', 'timeout', 'alpn', 'no_certificate'] as const;
 export type RejectReason = (typeof REJECT_REASONS)[number];
 
+/** By this name a process of ours asks at its own port whether it answers; nobody else is answered under it. */
+export const SELF_CHECK_ALPN = 'sekisho-self-check';
 /** Connections that the kernel holds for us; what net.core.somaxconn allows less of, it cuts. */
 const BACKLOG = 1024;
 /** From a full handshake on, however often its session is resumed: resuming issues no new session. */
@@ -18,6 +20,8 @@ const CONTEXT_LENGTH = 32;
 export interface ListenerInit {
   readonly host: string;
   readonly port: number;
+  /** A socket that listens already, and was inherited: it is used instead of host and port. */
+  readonly fd?: number | undefined;
   readonly credentials: Credentials;
   readonly alpn: string;
   /** From the first byte of TCP until the end of the TLS handshake. */
@@ -73,7 +77,7 @@ export class Listener {
       key: init.credentials.keyPem,
       requestCert: true,
       rejectUnauthorized: false,
-      ALPNProtocols: [init.alpn],
+      ALPNProtocols: [init.alpn, SELF_CHECK_ALPN],
       handshakeTimeout: init.handshakeTimeoutMs,
       ...resumption(init),
     });
@@ -89,8 +93,9 @@ export class Listener {
   listen(): Promise<AddressInfo> {
     const { promise, resolve, reject } = Promise.withResolvers<AddressInfo>();
     this.#tcp.once('error', reject);
-    const { host, port, reusePort = false } = this.#init;
-    this.#tcp.listen({ host, port, reusePort, backlog: BACKLOG }, () => {
+    const { host, port, fd, reusePort = false } = this.#init;
+    const where = fd === undefined ? { host, port, reusePort } : { fd };
+    this.#tcp.listen({ ...where, backlog: BACKLOG }, () => {
       this.#tcp.off('error', reject);
       this.#tcp.on('error', (error) => this.#handler.onError(error));
       resolve(this.#tcp.address() as AddressInfo);
@@ -162,6 +167,8 @@ export class Listener {
       this.#handshakes.delete(key);
       return this.#handler.onConnection(socket, peer);
     }
+    // Not a stranger's that must be counted: it comes from where it goes to.
+    if (socket.alpnProtocol === SELF_CHECK_ALPN && socket.remoteAddress === socket.localAddress) this.#handshakes.delete(key);
     this.#reject(peer === undefined ? 'no_certificate' : 'alpn', key);
     socket.destroy();
   }

@@ -24,7 +24,8 @@ export interface ManagerSettings {
   readonly name: string;
   /** For its welcome to other servers, and to compare with theirs. */
   readonly about?: About | undefined;
-  readonly listen: { readonly host: string; readonly port: number };
+  /** `fd`: a socket that listens already, inherited from the service manager. */
+  readonly listen: { readonly host: string; readonly port: number; readonly fd?: number | undefined };
   readonly credentials: Credentials;
   readonly relays: readonly RelayServer[];
   readonly table: {

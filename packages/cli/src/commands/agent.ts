@@ -29,6 +29,7 @@ export function addAgentCommand(program: Command): void {
       if (forwards.length === 0 && interception === undefined)
         throw new CommandError('There is nothing to carry: give --forward LISTEN=DESTINATION, or forward: or intercept: in agent.yaml.', EXIT.usage);
       const { startAgent } = await import('@sekisho/agent');
+      const { agentCheck } = await import('../roles/role-checks.ts');
       const { runRole } = await import('../roles/run.ts');
       const { countBuffersAsHeap } = await import('../roles/heap.ts');
       const { agentSettings } = await import('../roles/settings.ts');
@@ -47,7 +48,7 @@ export function addAgentCommand(program: Command): void {
             throw problem;
           }
           process.on('SIGUSR2', () => log.info({ event: 'status', status: agent.status() }, 'how it stands'));
-          return { drain: () => agent.drain(DRAIN_TIMEOUT_MS), close: () => agent.close() };
+          return { ...agentCheck(agent), drainTimeoutMs: DRAIN_TIMEOUT_MS, drain: () => agent.drain(DRAIN_TIMEOUT_MS), close: () => agent.close() };
         },
       });
     });

@@ -1,9 +1,11 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { CommandError, EXIT } from '../exit-codes.ts';
 import { certificateFindings } from '../files/certificate-findings.ts';
 import { type Finding, machineFindings } from '../files/machine.ts';
-import { loadSite, type Server } from '../files/site.ts';
+import { loadSite, type Role, type Server } from '../files/site.ts';
 import { paint, result, resultJson, say } from '../output.ts';
+
+const ROLES: readonly Role[] = ['auth', 'relay', 'manager', 'outbreak'];
 
 /** `sekisho check-config`: everything that can be known before a site is started. */
 export function addCheckConfigCommand(program: Command): void {
@@ -11,6 +13,7 @@ export function addCheckConfigCommand(program: Command): void {
     .command('check-config')
     .argument('<site.yaml>', 'the configuration of a site')
     .option('--server <name>', 'which of its servers this machine is; by default by address')
+    .addOption(new Option('--role <role>', 'only what this role needs: its keys and limits').choices(ROLES))
     .option('--json', 'for programs', false)
     .description('check a site.yaml, its keys, and whether this machine can carry what it promises')
     .addHelpText(
@@ -19,9 +22,9 @@ export function addCheckConfigCommand(program: Command): void {
 Exit code 0: good, perhaps with warnings. 2: a mistake in the file, or in the keys and certificates that belong to it.
 1: the file is right, but this machine cannot carry it: descriptors, or a port that needs more rights.`,
     )
-    .action((file: string, options: { server?: string; json: boolean }) => {
+    .action((file: string, options: { server?: string; role?: Role; json: boolean }) => {
       const site = loadSite(file);
-      const servers = site.here(options.server);
+      const servers = site.here(options.server).map((server) => withOnly(server, options.role));
       const findings = servers.flatMap((server) => [...certificateFindings(site, server, Date.now()), ...machineFindings(site, server)]);
       if (options.json) resultJson(findings);
       else report(file, servers, findings);
@@ -35,6 +38,10 @@ Exit code 0: good, perhaps with warnings. 2: a mistake in the file, or in the ke
         isMistake ? EXIT.usage : EXIT.failed,
       );
     });
+}
+
+function withOnly(server: Server, role: Role | undefined): Server {
+  return role === undefined ? server : { ...server, roles: server.roles.filter((one) => one === role) };
 }
 
 function report(file: string, servers: readonly Server[], findings: readonly Finding[]): void {

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Logger } from '@sekisho/telemetry';
+import { type Logger, printable } from '@sekisho/telemetry';
 
 export interface Job {
   readonly name: string;
@@ -19,6 +19,18 @@ const WAVE_PATIENCE_MS = 5000;
 
 /** What a process of the tree says to its parent when it is ready to work. */
 export const READY = 'ready';
+/** What the parent asks: to run its self-check. */
+const PROVE = 'prove';
+/** The answer. */
+export type Reply = { readonly proven: true } | { readonly proven: false; readonly reason: string };
+/** Proofs that one process may fail in a row, or leave without an answer, before it is killed and started again. */
+const MAX_FAILED_PROOFS = 2;
+/** Being killed takes no longer, unless the machine is sick. */
+const MAX_PROOFS_AFTER_KILL = 2;
+
+export function isProve(message: unknown): boolean {
+  return message === PROVE;
+}
 
 /**
  * Runs this command several times, each time with other arguments, and starts again what ends by itself. The jobs come in
@@ -31,7 +43,9 @@ export class ProcessTree {
   readonly #waiting = new Set<NodeJS.Timeout>();
   /** Jobs that were ready once: what keeps them from working later is a fault, not the configuration. */
   readonly #proven = new Set<Job>();
-  readonly #whenProven = new Map<Job, () => void>();
+  readonly #whenProven = new Map<Job, PromiseWithResolvers<void>>();
+  /** Of processes that serve: proofs asked for since the last that was given, and what was said instead. */
+  readonly #proofs = new Map<Job, { asked: number; reason: string }>();
   readonly #done = Promise.withResolvers<void>();
   #stopping = false;
 
@@ -51,10 +65,54 @@ export class ProcessTree {
     await this.#done.promise;
   }
 
+  /** Resolves when every process has been ready once. */
+  async ready(): Promise<void> {
+    const waiting = this.#waves.flat().filter((job) => !this.#proven.has(job));
+    await Promise.all(waiting.map((job) => this.#ready(job)));
+  }
+
+  /**
+   * Asks every process that serves for its self-check, and kills what has not passed two of them; it is started again as
+   * what dies by itself, and the others do not notice. So only what cannot even be killed is this tree's own failure.
+   */
+  async selfCheck(): Promise<void> {
+    for (const [job, proof] of this.#proofs) {
+      if (proof.asked >= MAX_FAILED_PROOFS + MAX_PROOFS_AFTER_KILL) throw new Error(`${job.name} does not end although it was killed`);
+      if (proof.asked >= MAX_FAILED_PROOFS) {
+        const { reason } = proof;
+        this.#log.error({ event: 'process_hung', process: job.name, reason: printable(reason) }, `${job.name} does not do its work and is killed`);
+        this.#children.get(job)?.kill('SIGKILL');
+      }
+      proof.asked += 1;
+      this.#children.get(job)?.send(PROVE, () => {});
+    }
+  }
+
+  /** What serves, of how many. */
+  statusLine(): string {
+    const all = this.#waves.flat();
+    const failing = all.filter((job) => (this.#proofs.get(job)?.asked ?? MAX_FAILED_PROOFS) >= MAX_FAILED_PROOFS);
+    return `${all.length - failing.length} of ${all.length} processes serve${failing.length === 0 ? '' : `, not: ${failing.map(({ name }) => name).join(' ')}`}`;
+  }
+
+  #onMessage(job: Job, message: unknown): void {
+    if (message === READY) {
+      this.#proven.add(job);
+      this.#proofs.set(job, { asked: 0, reason: 'no answer' });
+      this.#whenProven.get(job)?.resolve();
+      return;
+    }
+    const proof = this.#proofs.get(job);
+    if (proof === undefined) return;
+    const reply = message as Reply;
+    if (reply.proven) proof.asked = 0;
+    else proof.reason = reply.reason;
+  }
+
   #ready(job: Job): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#whenProven.set(job, resolve);
-    return promise;
+    const waiting = this.#whenProven.get(job) ?? Promise.withResolvers<void>();
+    this.#whenProven.set(job, waiting);
+    return waiting.promise;
   }
 
   #start(job: Job, pauseMs: number): void {
@@ -66,12 +124,10 @@ export class ProcessTree {
       detached: true,
     });
     this.#children.set(job, child);
-    child.once('message', () => {
-      this.#proven.add(job);
-      this.#whenProven.get(job)?.();
-    });
+    child.on('message', (message) => this.#onMessage(job, message));
     const gone = (how: { readonly code?: number | null; readonly signal?: string | null; readonly reason?: string }): void => {
       if (!this.#children.delete(job)) return;
+      this.#proofs.delete(job);
       if (this.#stopping) return this.#finishIfDone();
       if (typeof how.code === 'number' && FINAL_EXIT_CODES.has(how.code) && !this.#proven.has(job)) return this.#giveUp(job, how.code);
       const againMs = performance.now() - startedAt > STABLE_MS ? FIRST_PAUSE_MS : pauseMs;

@@ -1,7 +1,11 @@
+import type { ManagerSettings } from '@sekisho/manager';
 import type { Store } from '@sekisho/store';
 import type { Logger } from '@sekisho/telemetry';
 import { fileURLToPath } from 'node:url';
 import type { Role, Server, Site } from '../files/site.ts';
+import { CommandError, EXIT } from '../exit-codes.ts';
+import { inheritedSockets } from './inherited-sockets.ts';
+import { authCheck, managerCheck, relayCheck } from './role-checks.ts';
 import { type RoleInit, runRole } from './run.ts';
 import { authSettings, managerSettings, outbreakSettings, relaySettings } from './settings.ts';
 
@@ -24,20 +28,35 @@ type Start = RoleInit['start'];
 const STARTERS: Readonly<Record<Role, (site: Site, server: Server) => Start>> = {
   auth: (site, server) => async ({ log, metrics }) => {
     const { startAuth } = await import('@sekisho/auth');
+    const settings = authSettings(site, server);
+    const listen = listenAt(settings.listen, 'auth');
     const store = await openStore(site, log);
-    const auth = await startAuth({ log, metrics, store }, authSettings(site, server));
-    return withStore(store, auth);
+    const auth = await started(store, startAuth({ log, metrics, store }, { ...settings, listen }));
+    const role = withStore(store, auth);
+    await requirePort(role, auth.port, settings.listen.port, 'auth');
+    return { ...role, ...authCheck(auth, settings) };
   },
   manager: (site, server) => async ({ log, metrics }) => {
     const { startManager } = await import('@sekisho/manager');
+    const settings = managerSettings(site, server);
+    const listen = listenAt(settings.listen, 'manager');
     const store = await openStore(site, log);
-    const manager = await startManager({ log, metrics, store }, managerSettings(site, server));
-    return withStore(store, manager);
+    const manager = await started(store, startManager({ log, metrics, store }, { ...settings, listen }));
+    const role = withStore(store, manager);
+    await requirePort(role, manager.port, settings.listen.port, 'manager');
+    return { ...role, ...managerCheck(manager, settings) };
   },
   relay: (site, server) => async ({ log, metrics }) => {
     const { startRelaySupervisor } = await import('@sekisho/relay');
     const exec = { file: process.argv[1] ?? fileURLToPath(import.meta.url), args: ['relay-worker'] };
-    return startRelaySupervisor({ log, metrics }, relaySettings(site, server), exec);
+    const settings = relaySettings(site, server);
+    const relay = await startRelaySupervisor({ log, metrics }, settings, exec);
+    return {
+      ...relayCheck(relay, settings),
+      drainTimeoutMs: settings.drainTimeoutMs,
+      drain: () => relay.drain(),
+      close: () => relay.close(),
+    };
   },
   outbreak: (site, server) => async ({ log, metrics }) => {
     const { startOutbreak } = await import('@sekisho/outbreak');
@@ -52,6 +71,31 @@ const STARTERS: Readonly<Record<Role, (site: Site, server: Server) => Start>> = 
     return { ...role, drain: () => watch.drain() };
   },
 };
+
+/** Without the store a role that could not start would not end. */
+async function started<T>(store: Store, starting: Promise<T>): Promise<T> {
+  return starting.catch(async (error: unknown) => {
+    await store.close();
+    throw error;
+  });
+}
+
+/** With the socket that the service manager holds for this role, if it does: who connects while we restart waits there. */
+function listenAt(listen: ManagerSettings['listen'], role: Role): ManagerSettings['listen'] {
+  const sockets = inheritedSockets(process.env, process.pid);
+  const [first] = sockets;
+  if (first === undefined) return listen;
+  if (sockets.length > 1 || first.name !== role)
+    throw new CommandError(`${role}: sockets were handed over under the names ${sockets.map(({ name }) => name).join(', ')}. It takes one: FileDescriptorName=${role} in its socket unit.`, EXIT.usage);
+  return { ...listen, fd: first.fd };
+}
+
+/** Agents and managers look at the port of site.yaml, whatever a socket unit says. */
+async function requirePort(running: { close(): Promise<void> | void }, actual: number, wanted: number, role: Role): Promise<void> {
+  if (actual === wanted) return;
+  await running.close();
+  throw new CommandError(`${role}: the socket that was handed over is at port ${actual}, but ports.${role} of site.yaml is ${wanted}. Correct ListenStream= in sekisho-${role}.socket.`, EXIT.usage);
+}
 
 function openStore(site: Site, log: Logger): Promise<Store> {
   return site.openStore({
