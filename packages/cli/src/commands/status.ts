@@ -1,107 +1,63 @@
-import type { ManagerStatus } from '@sekisho/manager';
 import type { Command } from 'commander';
+import { siteAccess } from '../checks/site-access.ts';
+import { type Surveyed, surveySite } from '../checks/site-survey.ts';
 import { CommandError, EXIT } from '../exit-codes.ts';
 import { type Asked, askManagers } from '../files/managers.ts';
-import { loadSite } from '../files/site.ts';
-import { type Cell, paint, result, resultJson, table } from '../output.ts';
+import { loadSite, type Site } from '../files/site.ts';
+import { paint, result, resultJson, say } from '../output.ts';
+import { managerView } from '../status/manager-view.ts';
+import { serversView } from '../status/servers-view.ts';
 
-/** `sekisho status`: the manager's table as an operator wants to see it. */
+/** Who has not answered by then is lost for this look. */
+const SURVEY_TIMEOUT_MS = 2000;
+
+/** `sekisho status`: the whole site as an operator wants to see it, from any one of its servers. */
 export function addStatusCommand(program: Command): void {
   program
     .command('status')
     .requiredOption('--config <file>', 'the site.yaml')
     .option('--server <name>', 'only this server of those that are this machine')
     .option('--json', 'for programs', false)
-    .description('show the relays, agents, auths and the store as the managers of this machine see them')
+    .description('show the whole site: what the managers of this machine see, and how every server of the site answers')
+    .addHelpText(
+      'after',
+      `
+On a server without a manager it shows how the servers answer; shares, marks and agents are known to managers only.
+Exit code 69: no manager of this machine answers, or where none runs, no server at all.`,
+    )
     .action(async (options: { config: string; server?: string; json: boolean }) => {
       const site = loadSite(options.config);
-      const asked = await askManagers(site, options.server);
+      const hasManager = site.here(options.server).some(({ roles }) => roles.includes('manager'));
+      const [asked, servers] = await Promise.all([hasManager ? askManagers(site, options.server) : [], survey(site)]);
       if (options.json)
         resultJson({
           site: site.config.site,
           managers: asked.map(({ server, status, problem }) => status ?? { name: server.name, problem }),
+          servers,
         });
-      else result(asked.map((one) => page(one)).join('\n\n'));
-      if (asked.every(({ status }) => status === undefined)) throw new CommandError('No manager of this machine answers.', EXIT.unavailable);
+      else show(site, asked, servers);
+      if (hasManager && asked.every(({ status }) => status === undefined))
+        throw new CommandError('No manager of this machine answers.', EXIT.unavailable);
+      if (!hasManager && !servers.some(({ up }) => up)) throw new CommandError('No server of the site answers.', EXIT.unavailable);
     });
 }
 
-function page({ server, status, problem }: Asked): string {
-  if (status === undefined) return paint('red', `manager ${server.name}: ${problem ?? 'no answer'}`);
-  const relays = status.table.relays;
-  return [
-    `site ${status.site}, manager ${status.name} at ${status.address}:${status.port}${status.stopping ? paint('yellow', ' STOPPING') : ''}`,
-    `agents ${status.agents}, of them direct ${highlight(status.direct.agents)}; policy ${status.table.policy}${status.table.panic ? paint('red', ' PANIC: marks are distrusted') : ''}`,
-    redundancy(status),
-    '',
-    table(
-      ['RELAY', 'STATE', 'SHARE', 'WEIGHT', 'SESSIONS', 'MAX', 'CPU', 'HOT CORE', 'LOOP', 'FULL', 'LINE', 'WHY'],
-      relays.map((relay) => row(relay)),
-    ),
-    ...inspectionTable(relays),
-    '',
-    ...status.events.slice(-EVENTS_SHOWN).map((event) => `${new Date(event.at).toISOString().slice(0, 19)}  ${event.event.padEnd(EVENT_WIDTH)}  ${event.text}`),
-  ].join('\n');
+function show(site: Site, asked: readonly Asked[], servers: readonly Surveyed[]): void {
+  const pages = asked.map(({ server, status, problem }) =>
+    status === undefined ? paint('red', `manager ${server.name}: ${problem ?? 'no answer'}`) : managerView(status, Date.now()),
+  );
+  const title = asked.length === 0 ? `site ${site.config.site}; no manager runs on this machine` : 'every server, asked from here';
+  if (servers.length > 0) pages.push(`${title}\n${serversView(servers, Date.now())}`);
+  result(pages.join('\n\n'));
 }
 
-const EVENTS_SHOWN = 8;
-const EVENT_WIDTH = 16;
-
-function highlight(count: number): string {
-  return count === 0 ? '0' : paint('red', String(count));
-}
-
-function redundancy({ auths, store }: ManagerStatus): string {
-  const state = (up: boolean): string => (up ? paint('green', 'up') : paint('red', 'DOWN'));
-  const each = auths.map(({ name, up }) => `${name} ${state(up)}`).join(', ');
-  return `auth ${each}; store ${state(store.up)}${store.up ? '' : ` (${store.reason ?? 'no answer'}; going on with memory)`}`;
-}
-
-type Relay = ManagerStatus['table']['relays'][number];
-
-/** What the relays inspect, and with how many scanners: lines of the page, none where no relay inspects. */
-export function inspectionTable(relays: readonly Relay[]): string[] {
-  if (relays.every(({ inspection }) => isUnknown(inspection))) return [];
-  const head = ['RELAY', 'SCANNERS', 'CLEAN', 'INFECTED', 'UNSCANNABLE', 'UNINSPECTED', 'WHY'];
-  return ['', table(head, relays.map((relay) => inspectionRow(relay)))];
-}
-
-/** A manager that was not upgraded yet does not have it at all. */
-function isUnknown(inspection: Relay['inspection'] | undefined): inspection is null {
-  return inspection === null || inspection === undefined;
-}
-
-function inspectionRow({ name, inspection }: Relay): Cell[] {
-  if (isUnknown(inspection)) return [name, '-', '-', '-', '-', '-', 'not inspected'];
-  const { scanners, scannersUp, clean, infected, unscannable, uninspected, why = '' } = inspection;
-  return [
-    name,
-    { text: `${scannersUp}/${scanners}`, colour: scannersUp < scanners ? 'red' : 'green' },
-    clean,
-    infected,
-    unscannable,
-    uninspected,
-    why,
-  ];
-}
-
-/** The loads are in percent of their limits: 100 % in one of them is what marks a relay. */
-function row(relay: Relay): Cell[] {
-  const { load, weight } = relay;
-  const percent = (fraction: number | undefined): Cell => (fraction === undefined ? '-' : `${Math.round(fraction * 100)}%`);
-  const override = relay.override === null ? '' : `; order of ${relay.override.by}`;
-  return [
-    relay.name,
-    { text: relay.state.toUpperCase(), colour: relay.state === 'up' ? 'green' : relay.state === 'down' ? 'red' : 'yellow' },
-    percent(relay.share),
-    weight.override === null ? String(weight.configured) : `${weight.override} (was ${weight.configured})`,
-    relay.sessions ?? '-',
-    relay.maxSessions ?? '-',
-    percent(load?.loadPerCore),
-    percent(load?.hottestCore),
-    percent(load?.loopDelay),
-    percent(load?.sessions),
-    percent(load?.bytesPerSecond),
-    `${relay.reason}${override}`,
-  ];
+/** None when this machine has no certificate of the site to ask with: what its manager sees is shown all the same. */
+async function survey(site: Site): Promise<Surveyed[]> {
+  try {
+    return await surveySite(site, siteAccess(site), SURVEY_TIMEOUT_MS);
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    say(`sekisho: the servers were not asked: ${error.message}`);
+    return [];
+  }
 }
