@@ -2,8 +2,8 @@ import { connect } from 'node:net';
 import { SmtpConversation } from '../../kit/smtp-conversation.ts';
 
 /**
- * A mail client in a namespace of its own, `client.ts HOST PORT WHAT`: sends a mail with that subject, or with `hold` before it
- * stops after DATA until a line comes on standard input; with `banner` prints what the server says first.
+ * A mail client in a namespace of its own, `client.ts HOST PORT WHAT`: sends a mail with that subject. `hold SUBJECT` stops after
+ * DATA until SIGUSR2 comes, `loop` sends mails until then, `banner` prints what the server says first.
  */
 
 const [host = '', port = '', what = '', subject = ''] = process.argv.slice(2);
@@ -15,6 +15,20 @@ if (what === 'banner') {
   socket.on('connect', () => process.stdout.write(`I am ${socket.localAddress}:${socket.localPort}\n`));
   socket.on('data', (bytes: Buffer) => process.stdout.write(bytes));
   socket.on('error', (error: NodeJS.ErrnoException) => process.stdout.write(`${error.code ?? error.message}\n`));
+} else if (what === 'loop') {
+  let isOver = false;
+  process.once('SIGUSR2', () => (isOver = true));
+  for (let number = 1; !isOver; number += 1) {
+    try {
+      const conversation = await SmtpConversation.open(Number(port), host);
+      await conversation.untilData();
+      await conversation.finish(`loop ${number}`);
+      process.stdout.write('sent\n');
+    } catch (error) {
+      process.stdout.write(`failed: ${String(error)}\n`);
+    }
+  }
+  process.stdout.write('over\n');
 } else {
   const conversation = await SmtpConversation.open(Number(port), host);
   await conversation.untilData();

@@ -17,18 +17,26 @@ export const LISTEN_PORT = 7029;
 
 /**
  * What systemd does for sekisho-agent.service, as far as it matters here: it keeps the listening sockets, starts the agent with
- * them, and runs ExecStopPost= when that has ended, however it has. The first argument is a shell command, the rest the agent.
+ * them, and runs ExecStopPost= when that has ended, however it has; and all of it again at SIGUSR1. The first argument is a
+ * shell command, the rest the agent.
  */
 const SERVICE_MANAGER = `
 after=$1; shift
-sh -c 'LISTEN_PID=$$ exec "$@"' sh "$@" &
-echo "main pid $!"
-wait $!
-echo "main ended $?"
-eval "$after"
-echo "stopped"
-sleep 600 3<&- 4<&- & wait
+trap : USR1
+while :; do
+  sh -c 'LISTEN_PID=$$ exec "$@"' sh "$@" &
+  echo "main pid $!"
+  wait $!
+  echo "main ended $?"
+  eval "$after"
+  echo "stopped"
+  sleep 600 3<&- 4<&- &
+  wait
+  kill $!
+done
 `;
+const PATIENCE_MS = 20_000;
+const POLL_MS = 20;
 
 /** A line of the namespace with the mail servers: a mail that came. */
 export interface Arrival {
@@ -41,36 +49,75 @@ export interface Arrival {
 
 /** The agent, with a process that stands for systemd. */
 export class AgentService {
-  readonly process: TestProcess;
-  readonly pid: number;
+  readonly #manager: TestProcess;
+  readonly #router: Namespace;
 
-  constructor(process: TestProcess, pid: number) {
-    this.process = process;
-    this.pid = pid;
+  constructor(components: { manager: TestProcess; router: Namespace }) {
+    this.#manager = components.manager;
+    this.#router = components.router;
+  }
+
+  /** What was said since the agent was started last. */
+  get output(): string {
+    const { output } = this.#manager;
+    return output.slice(Math.max(output.lastIndexOf('main pid '), 0));
   }
 
   events(event: string): Record<string, unknown>[] {
-    return this.process.stdout
-      .toString()
+    return this.output
       .split('\n')
       .filter((line) => line.includes(`"event":"${event}"`))
       .map((line) => JSON.parse(line) as Record<string, unknown>);
   }
 
-  /** Its lines about sessions that have ended, once there are that many. */
-  async sessions(count: number): Promise<Record<string, unknown>[]> {
-    await this.process.waitForOutput(new RegExp(`(?:"event":"session"[^]*?){${count}}`, 'u'));
-    return this.events('session');
+  /** Its lines about an event, once there are that many. */
+  async untilEvents(event: string, count: number): Promise<Record<string, unknown>[]> {
+    await this.#until(() => this.events(event).length >= count, `${count} ${event}`);
+    return this.events(event);
+  }
+
+  /** Resolves when it knows how clients go. */
+  async untilReady(): Promise<void> {
+    await this.#until(() => /"event":"(?:relayed|direct)_mode"/u.test(this.output), 'relayed_mode or direct_mode');
   }
 
   signal(signal: NodeJS.Signals): void {
-    process.kill(this.pid, signal);
+    process.kill(Number(/^main pid (\d+)/u.exec(this.output)?.[1]), signal);
   }
 
-  /** Closes the sockets, too. */
-  async release(): Promise<void> {
-    this.process.kill('SIGKILL');
-    await this.process.exited;
+  /** Begins what `systemctl stop` does: ExecStop=, and then SIGTERM. */
+  async beginStop(): Promise<void> {
+    for (const command of unitCommands('ExecStop')) await this.#router.run('sh', ['-c', command]);
+    this.signal('SIGTERM');
+    await this.untilEvents('draining', 1);
+  }
+
+  /** Resolves when the agent has ended, and ExecStopPost= after it; with the agent's exit code. */
+  async untilStopped(): Promise<number> {
+    await this.#until(() => /^stopped$/mu.test(this.output), 'stopped');
+    return Number(/^main ended (\d+)$/mu.exec(this.output)?.[1]);
+  }
+
+  /** With the same sockets. */
+  async startAgain(): Promise<void> {
+    const before = this.output;
+    this.#manager.kill('SIGUSR1');
+    await this.#until(() => this.output !== before && !/^stopped$/mu.test(this.output), 'a new start');
+    await this.untilReady();
+  }
+
+  /** Ends all of it; the sockets are closed. */
+  async end(): Promise<void> {
+    this.#manager.kill('SIGKILL');
+    await this.#manager.exited;
+  }
+
+  async #until(condition: () => boolean, what: string): Promise<void> {
+    const deadline = performance.now() + PATIENCE_MS;
+    while (!condition()) {
+      if (!this.#manager.running || performance.now() > deadline) throw new Error(`no ${what}; the agent and its service manager said:\n${this.#manager.output}`);
+      await sleep(POLL_MS);
+    }
   }
 }
 
@@ -180,9 +227,9 @@ export class Office {
       args: ['-c', SERVICE_MANAGER, 'sh', unitCommands('ExecStopPost').join('\n'), ...agent],
     });
     const child = await this.#start(this.router, command, ...args);
-    const [, pid] = await child.waitForOutput(/main pid (\d+)/u);
-    await child.waitForOutput(/"event":"relayed_mode"|"event":"direct_mode"/u, 20_000);
-    return new AgentService(child, Number(pid));
+    const service = new AgentService({ manager: child, router: this.router });
+    await service.untilReady();
+    return service;
   }
 
   /** A command of the router's, as root. */
@@ -203,6 +250,13 @@ export class Office {
     return child;
   }
 
+  /** Sends mails without a pause until it hears SIGUSR2, and says which of them were not accepted. */
+  async keepSending(to: string): Promise<TestProcess> {
+    const child = await this.#start(this.client, NODE, join(import.meta.dirname, 'client.ts'), to, '25', 'loop');
+    await child.waitForOutput(/sent/u);
+    return child;
+  }
+
   /** What a server says to whoever comes, behind the address that he has himself; or how it failed. */
   async banner(from: Namespace, to: string, port: number): Promise<string> {
     const { stdout } = await from.run(NODE, [join(import.meta.dirname, 'client.ts'), to, String(port), 'banner']);
@@ -211,13 +265,18 @@ export class Office {
 
   /** The mail of that subject, once it is there. */
   async arrival(subject: string): Promise<Arrival> {
-    for (let tries = 0; tries < 200; tries += 1) {
-      const lines = this.#mailServers?.stdout.toString().split('\n') ?? [];
-      const found = lines.find((line) => line.includes(`"mail":"${subject}"`));
-      if (found !== undefined) return JSON.parse(found) as Arrival;
-      await sleep(20);
+    const deadline = performance.now() + PATIENCE_MS;
+    for (;;) {
+      const found = this.arrivals().find(({ mail }) => mail === subject);
+      if (found !== undefined) return found;
+      if (performance.now() > deadline) throw new Error(`no mail ${subject}; the mail servers said:\n${this.#mailServers?.output}`);
+      await sleep(POLL_MS);
     }
-    throw new Error(`no mail ${subject}; the mail servers said:\n${this.#mailServers?.output}`);
+  }
+
+  /** Every mail that the mail servers have taken. */
+  arrivals(): Arrival[] {
+    return (this.#mailServers?.stdout.toString().split('\n') ?? []).filter((line) => line.startsWith('{"mail"')).map((line) => JSON.parse(line) as Arrival);
   }
 
   /** Everything that interception may change on a router, as it is now. */
