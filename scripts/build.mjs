@@ -3,6 +3,7 @@ import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, statSync, wri
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { readStatusPageAssets } from '../packages/manager/src/page/assets.ts';
 import { readPageAssets } from '../packages/simulator/src/report/page/assets.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -22,7 +23,10 @@ await build({
   format: 'esm',
   legalComments: 'eof',
   // The bundle has no files beside it to read these from.
-  define: { SEKISHO_PAGE_ASSETS: JSON.stringify(readPageAssets()) },
+  define: {
+    SEKISHO_PAGE_ASSETS: JSON.stringify(readPageAssets()),
+    SEKISHO_STATUS_PAGE_ASSETS: JSON.stringify(readStatusPageAssets()),
+  },
   banner: {
     // Some dependencies are CommonJS and call require().
     js: "#!/usr/bin/env node\nimport { createRequire as sekishoRequire } from 'node:module';\nconst require = sekishoRequire(import.meta.url);",

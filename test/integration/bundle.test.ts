@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { createTransport } from 'nodemailer';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Mesh, type MeshAgent } from '../kit/mesh.ts';
+import { freePort } from '../kit/ports.ts';
 import { runProcess, stopAllProcesses } from '../kit/process.ts';
 import { startSmtpLedger, type SmtpLedger } from '../kit/smtp-ledger.ts';
 import { makeTempDir, type TempDir } from '../kit/temp-dir.ts';
@@ -15,6 +16,7 @@ let bundle: string;
 let mesh: Mesh;
 let smtp: SmtpLedger;
 let agent: MeshAgent;
+let pagePort: number;
 
 beforeAll(async () => {
   temp = await makeTempDir('bundle');
@@ -30,7 +32,7 @@ beforeAll(async () => {
   const site = await mesh.addSite({
     name: 'osaka-1',
     servers: [{ name: 's1', address: '127.0.3.1', roles: ['auth', 'relay', 'manager'] }],
-    settings: { 'relay.destinations.extraPorts': [smtp.port] },
+    settings: { 'relay.destinations.extraPorts': [smtp.port], 'page.port': (pagePort = await freePort()) },
   });
   await site.start();
   mesh.publish([site]);
@@ -52,6 +54,15 @@ test('a mail goes through a site of bundled processes', async () => {
   await smtp.waitForMessages(1);
   const [session] = await agent.waitForEvents('session', 1);
   expect(session).toMatchObject({ route: 'relayed', relay: 's1', outcome: 'completed' });
+});
+
+test('the manager of a bundle serves its status page, with all that belongs to it', async () => {
+  const get = async (path: string): Promise<string> => (await fetch(`http://127.0.0.1:${pagePort}/${path}`)).text();
+  const page = await get('');
+  expect(page).toContain('<tr id="relay-s1"');
+  const files = [...page.matchAll(/(?:href|src)="([^"]+)"/gu)].map(([, file = '']) => file);
+  expect(files).toEqual(['favicon.svg', 'uplot.css', 'page.css', 'theme.js', 'uplot.js', 'page.js']);
+  for (const file of files) expect((await get(file)).length, file).toBeGreaterThan(100);
 });
 
 test('the bundle says what it is and how it is used', async () => {

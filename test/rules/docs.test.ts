@@ -14,6 +14,7 @@ import { configurationPage, siteJsonSchema } from '../../packages/cli/src/config
 import { EXIT } from '../../packages/cli/src/exit-codes.ts';
 import { ADMIN_ERRORS } from '../../packages/manager/src/admin-error.ts';
 import { REJECTIONS as MANAGER_REJECTIONS } from '../../packages/manager/src/manager-metrics.ts';
+import { PAGE_ERRORS } from '../../packages/manager/src/page/page-error.ts';
 import { OUTCOMES as RELAY_OUTCOMES } from '../../packages/relay/src/stream/outcome.ts';
 import { REJECT_REASONS as RELAY_REJECTIONS } from '../../packages/relay/src/tally.ts';
 import { STORE_ERROR_CODES } from '../../packages/store/src/store-error.ts';
@@ -72,6 +73,7 @@ test('docs/errors.md has the other closed sets that an operator meets', () => {
   );
   expect(cells('Certificates and the operator\'s directory', 1)).toEqual(names(PKI_ERROR_CODES));
   expect(cells('Administration of a manager', 2)).toEqual(Object.entries(ADMIN_ERRORS).map(([code, status]) => [code, String(status)]));
+  expect(cells('Status page of a manager', 2)).toEqual(Object.entries(PAGE_ERRORS).map(([code, status]) => [code, String(status)]));
   expect(cells('Exit codes', 2)).toEqual(Object.entries(EXIT).map(([name, code]) => [name, String(code)]));
 });
 

@@ -24,6 +24,7 @@ const LOADERS: Readonly<Record<string, (program: Command) => Promise<void>>> = {
   status: async (program) => (await import('./commands/status.ts')).addStatusCommand(program),
   'upgrade-check': async (program) => (await import('./commands/upgrade-check.ts')).addUpgradeCheckCommand(program),
   table: async (program) => (await import('./commands/table.ts')).addTableCommands(program),
+  page: async (program) => (await import('./commands/page.ts')).addPageCommands(program),
   plan: async (program) => (await import('./commands/plan.ts')).addPlanCommand(program),
   trace: async (program) => (await import('./commands/trace.ts')).addTraceCommand(program),
   load: async (program) => (await import('./commands/load.ts')).addLoadCommand(program),

@@ -17,7 +17,7 @@ export interface DriftWatchComponents {
 }
 
 /** Clocks further apart are told of; tickets fail at 60 s. */
-const CLOCK_DIFFERS_MS = 5000;
+export const CLOCK_DIFFERS_MS = 5000;
 
 const NOTHING: ServerFacts = { software: null, config: null, clockOffsetMs: null };
 

@@ -1,6 +1,7 @@
 import type { CounterMetric, HistogramMetric, LabelValues, Metrics } from '@sekisho/telemetry';
 import type { RelayState, TableSnapshot } from '@sekisho/scheduler';
 import { type RefusalCode, REFUSALS } from '@sekisho/wire';
+import { type PageRequests, pageMetrics } from './page/page-metrics.ts';
 
 const RELAY_STATES: readonly RelayState[] = ['up', 'overloaded', 'full', 'draining', 'down', 'stale'];
 /** Why a lease names this relay: the reasons of the scheduler, and a relay that had to be left. */
@@ -49,6 +50,7 @@ export interface ManagerMetrics {
   readonly byes: CounterMetric<LabelValues>;
   readonly leaseSeconds: HistogramMetric<LabelValues>;
   readonly detections: CounterMetric<{ outcome: typeof DETECTION_OUTCOMES }>;
+  readonly pageRequests: PageRequests;
 }
 
 /** Registers the metrics of a manager. Names of relays and auths come from the configuration, a closed list. */
@@ -99,6 +101,7 @@ export function managerMetrics(
       help: 'Viruses that relays have told of, by what became of it.',
       labels: { outcome: DETECTION_OUTCOMES },
     }),
+    pageRequests: pageMetrics(metrics),
   };
 }
 

@@ -15,6 +15,7 @@ import { Fellows, type FellowStatus } from './fellows.ts';
 import { InspectionWatch } from './inspection-watch.ts';
 import { LeaseDesk } from './lease-desk.ts';
 import { type ManagerMetrics, managerMetrics } from './manager-metrics.ts';
+import { StatusPage } from './page/status-page.ts';
 import { PUSH_TICK_MS, Pushes } from './pushes.ts';
 import { redundancyMetrics } from './redundancy-metrics.ts';
 import { type RedundancyStatus, RedundancyWatch } from './redundancy-watch.ts';
@@ -76,6 +77,8 @@ export interface ManagerStatus {
 
 export interface Manager {
   readonly port: number;
+  /** Where the status page is served; undefined when it is not. */
+  readonly pagePort: number | undefined;
   status(): ManagerStatus;
   /** Refuses new hellos and lets go of the agents, spread over a few seconds, then stops. */
   close(): Promise<void>;
@@ -116,9 +119,11 @@ class SiteManager implements Manager {
   readonly #agents: Agents;
   readonly #pushes: Pushes;
   readonly #admin: AdminServer;
+  readonly #page: StatusPage | undefined;
   readonly #timers: NodeJS.Timeout[] = [];
   #storeWasUp = true;
   #port = 0;
+  #pagePort: number | undefined;
   #stopping = false;
 
   constructor({ log, metrics, store, clock = performance, random = Math.random }: ManagerComponents, settings: ManagerSettings) {
@@ -164,10 +169,19 @@ class SiteManager implements Manager {
     );
     const orders = new TableOrders({ table: this.#table, overrides: this.#overrides, log, events: this.#events }, { site: settings.site });
     this.#admin = new AdminServer({ log, orders, status: () => this.status() });
+    if (settings.page !== undefined)
+      this.#page = new StatusPage(
+        { log, clock, orders, requests: this.#metrics.pageRequests, status: () => this.status() },
+        { ...settings.page, relays: relays.map(({ name }) => name) },
+      );
   }
 
   get port(): number {
     return this.#port;
+  }
+
+  get pagePort(): number | undefined {
+    return this.#pagePort;
   }
 
   async start(): Promise<void> {
@@ -178,6 +192,7 @@ class SiteManager implements Manager {
       const { port, address } = await this.#agents.listen();
       this.#port = port;
       this.#fellows.start();
+      this.#pagePort = await this.#page?.listen();
       this.#log.info({ event: 'started', address, port }, 'the manager is ready');
     } catch (error) {
       await this.#stop(0);
@@ -229,6 +244,7 @@ class SiteManager implements Manager {
 
   async #stop(spreadMs: number): Promise<void> {
     await this.#agents.close(spreadMs);
+    await this.#page?.close();
     for (const timer of this.#timers) clearInterval(timer);
     for (const link of this.#links()) link.close();
     this.#fellows.close();
@@ -345,6 +361,7 @@ class SiteManager implements Manager {
     }
     const { loadPerCoreMilli, hottestCoreMilli, loopDelayUs, draining, unable, inspection, ...rest } = report;
     this.#inspection.report(name, inspection);
+    this.#page?.report(name, rest.bytesPerSecond);
     this.#table.report(name, {
       ...rest,
       loadPerCore: loadPerCoreMilli / 1000,

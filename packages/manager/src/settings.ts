@@ -1,6 +1,7 @@
 import type { About, Credentials } from '@sekisho/channel';
 import type { SchedulerSettings, TableEntry } from '@sekisho/scheduler';
 import type { FellowAddress } from './fellows.ts';
+import type { PageSettings } from './page/settings.ts';
 
 /** A relay of this site, with the address for agents and the one for managers. */
 export interface RelayServer {
@@ -43,6 +44,8 @@ export interface ManagerSettings {
   readonly probeTimeoutMs: number;
   /** The UNIX socket for `sekisho status` and `sekisho table`; without it there is none. */
   readonly adminSocket?: string | undefined;
+  /** The status page; without it there is none. */
+  readonly page?: PageSettings | undefined;
 
   /** All attempts to have one device authorized. */
   readonly authTimeoutMs?: number | undefined;

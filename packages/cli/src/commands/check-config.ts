@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander';
 import { CommandError, EXIT } from '../exit-codes.ts';
 import { certificateFindings } from '../files/certificate-findings.ts';
 import { type Finding, machineFindings } from '../files/machine.ts';
+import { pageFindings } from '../files/page-token.ts';
 import { loadSite, type Role, type Server } from '../files/site.ts';
 import { paint, result, resultJson, say } from '../output.ts';
 
@@ -25,7 +26,7 @@ Exit code 0: good, perhaps with warnings. 2: a mistake in the file, or in the ke
     .action((file: string, options: { server?: string; role?: Role; json: boolean }) => {
       const site = loadSite(file);
       const servers = site.here(options.server).map((server) => withOnly(server, options.role));
-      const findings = servers.flatMap((server) => [...certificateFindings(site, server, Date.now()), ...machineFindings(site, server)]);
+      const findings = servers.flatMap((server) => [...certificateFindings(site, server, Date.now()), ...pageFindings(site, server), ...machineFindings(site, server)]);
       if (options.json) resultJson(findings);
       else report(file, servers, findings);
       const grave = findings.filter((finding) => finding.grave);

@@ -35,8 +35,8 @@ export const OWN_TO_A_SITE: readonly string[] = [
   'log',
 ];
 
-/** What a server may have of its own, by its environment: where it serves metrics, which is not always on loopback. */
-const OWN_TO_A_SERVER = ['metrics.address'];
+/** What a server may have of its own, by its environment: where it serves metrics and the page, which is not always on loopback. */
+const OWN_TO_A_SERVER = ['metrics.address', 'page.address'];
 
 /** Of what site.yaml says to all servers of a site: the same at every one. */
 export function configDigest(config: SiteConfig): string {

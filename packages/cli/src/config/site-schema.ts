@@ -33,6 +33,12 @@ const hostPort = () =>
   z.string().refine((text) => isHostPort(text), 'host:port is needed here, such as mail.example.com:25');
 export const dnsServer = () =>
   z.string().refine((text) => isDnsServer(text), 'an address with or without a port is needed here, such as 192.0.2.53 or [2001:db8::1]:5353');
+/** As a browser sends it in Host, in small letters. */
+const pageHost = () =>
+  z
+    .string()
+    .transform((text) => text.toLowerCase())
+    .refine((text) => /^(?:\[[0-9a-f:.]+\]|[^\s:[\]/@]+)(?::\d{1,5})?$/u.test(text) && URL.canParse(`https://${text}`), 'a name with or without a port is needed here, such as status.example.com or 192.0.2.11:7080');
 export const hostName = () => z.string().regex(HOST_NAME, 'a DNS name is needed here, such as manager.example.com');
 
 /** What is wrong with the url of a store. It never repeats the url, which may hold a password. */
@@ -236,6 +242,19 @@ const metrics = z.strictObject({
   outbreak: port().optional().meta({ description: 'The same for the watch for outbreaks.' }),
 });
 
+const page = z.strictObject({
+  address: address().default('127.0.0.1').meta({
+    description: 'Who reaches the page reads it without a token, and it has no TLS of its own: keep it on loopback, behind a proxy or a tunnel.',
+  }),
+  port: port().optional().meta({ description: 'Managers serve their status page here. Not set: not served.' }),
+  hosts: z.array(pageHost()).max(16).default([]).meta({
+    description: 'Names by which a browser may call the page besides its address and loopback; with the port unless it is 443. Others are refused (DNS rebinding).',
+  }),
+  tokenFile: z.string().optional().meta({
+    description: 'The file that `sekisho page token` made: who has its token may drain, undrain and weigh at the page. Relative to this file. Not set: the page is read-only.',
+  }),
+});
+
 export const logSchema = z.strictObject({
   level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info').meta({
     description: '`info` is one line a session and one for each change of state.',
@@ -297,6 +316,7 @@ export const siteSchema = z
     relay: relay.prefault({}),
     outbreak: outbreakSchema.optional().meta({ description: 'The alarm when a virus breaks out (docs/outbreak.md). Not set: nobody is told.' }),
     metrics: metrics.prefault({}),
+    page: page.prefault({}).meta({ description: 'The status page of managers (docs/status-page.md).' }),
     log: logSchema.prefault({}),
   })
   .superRefine(contradictions);
@@ -309,6 +329,7 @@ interface Refined {
   readonly table: z.output<typeof table>;
   readonly outbreak?: z.output<typeof outbreakSchema> | undefined;
   readonly metrics: z.output<typeof metrics>;
+  readonly page: z.output<typeof page>;
 }
 
 /** What is wrong although every key by itself is right. */
@@ -339,7 +360,7 @@ function contradictions(config: Refined, context: z.RefinementCtx): void {
   });
   const seen = new Map<number, string>();
   const { manager, relay, auth, outbreak } = config.metrics;
-  for (const [section, ports] of Object.entries({ ports: config.ports, metrics: { manager, relay, auth, outbreak } }))
+  for (const [section, ports] of Object.entries({ ports: config.ports, metrics: { manager, relay, auth, outbreak }, page: { port: config.page.port } }))
     for (const [key, port] of Object.entries(ports)) {
       if (port === undefined) continue;
       const other = seen.get(port);

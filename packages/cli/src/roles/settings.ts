@@ -6,6 +6,7 @@ import type { OutbreakSettings } from '@sekisho/outbreak';
 import type { RelaySettings } from '@sekisho/relay';
 import type { AgentConfig } from '../config/agent-schema.ts';
 import { readNoticeSettings, readOutbreakAccess } from '../files/outbreak-access.ts';
+import { readPageTokenDigest } from '../files/page-token.ts';
 import { readCredentials, readTicketKey, readTicketPublicKeys } from '../files/site-keys.ts';
 import type { Server, Site } from '../files/site.ts';
 
@@ -76,7 +77,13 @@ export function managerSettings(site: Site, server: Server): ManagerSettings {
     probeIntervalMs: config.manager.probeInterval,
     probeTimeoutMs: config.manager.probeTimeout,
     adminSocket: site.adminSocket(server),
+    page: pageSettings(site),
   };
+}
+
+function pageSettings(site: Site): ManagerSettings['page'] {
+  const { address, port, hosts } = site.config.page;
+  return port === undefined ? undefined : { host: address, port, hosts, tokenDigest: readPageTokenDigest(site) };
 }
 
 export function relaySettings(site: Site, server: Server): RelaySettings {
