@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { runProcess } from './process.ts';
 import { transparentCommand } from './transparent.ts';
@@ -27,6 +28,16 @@ test('the command inherits one listening socket an address, and its arguments an
     ],
     args: ['a b', '--', '*'],
   });
+});
+
+test('the command can be that of a user without rights', async ({ skip }) => {
+  skip(process.getuid?.() !== 0, 'another user takes root');
+  const launcher = join(import.meta.dirname, '../../deploy/intercept/sekisho-transparent');
+  const run = (user: string) =>
+    runProcess({ command: 'perl', args: [launcher, '--user', user, '--port', '0', '127.0.0.1', '--', 'sh', '-c', 'id -u; id -G; grep ^CapEff /proc/self/status'] });
+  const { stdout } = await run('nobody');
+  expect(stdout.toString()).toMatch(/^65534\n65534\nCapEff:\s+0+\n$/u);
+  expect(await run('nobody-here')).toMatchObject({ code: 2, stderr: expect.stringContaining('no user nobody-here') });
 });
 
 test('what cannot be listened at is named', async () => {

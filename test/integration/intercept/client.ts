@@ -16,9 +16,9 @@ if (what === 'banner') {
   socket.on('data', (bytes: Buffer) => process.stdout.write(bytes));
   socket.on('error', (error: NodeJS.ErrnoException) => process.stdout.write(`${error.code ?? error.message}\n`));
 } else if (what === 'loop') {
-  let isOver = false;
-  process.once('SIGUSR2', () => (isOver = true));
-  for (let number = 1; !isOver; number += 1) {
+  const over = new AbortController();
+  process.once('SIGUSR2', () => over.abort());
+  for (let number = 1; !over.signal.aborted; number += 1) {
     try {
       const conversation = await SmtpConversation.open(Number(port), host);
       await conversation.untilData();

@@ -28,6 +28,8 @@ export function agentYaml(init: AgentYamlInit): string {
     '# forward:              # or --forward on the command line',
     '#   - 127.0.0.1:2525=mail.example.com:587',
     '#   - 127.0.0.1:1110=mail.example.com:110',
+    '# intercept:            # on a router: the mail of everybody behind it (docs/interception.md)',
+    '#   interfaces: [br-lan]',
     '',
     stringify(proof, { lineWidth: 0 }).trimEnd(),
     '',
