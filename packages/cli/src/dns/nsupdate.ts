@@ -9,6 +9,8 @@ const MAX_OUTPUT_CHARS = 4096;
 
 /** What a server or nsupdate says, and what it means here; the first that fits counts. */
 const EXPLANATIONS: readonly (readonly [RegExp, string])[] = [
+  // It goes on without a key then, and is refused.
+  [/could not read key/u, 'The key file cannot be read: take one that tsig-keygen wrote'],
   [/BADTIME/u, 'The clocks of this machine and of the DNS server differ by more than 5 minutes: look at NTP here and there'],
   [/BADSIG|tsig verify failure/iu, 'The server knows a key of that name with another secret: bring the key file of that server'],
   [/BADKEY/u, 'The server knows no key of that name: add it to its configuration, or bring the key file that it has'],
@@ -18,7 +20,6 @@ const EXPLANATIONS: readonly (readonly [RegExp, string])[] = [
   [/REFUSED/u, 'The server does not let this key change the name: look at update-policy of the zone (deploy/dns) and at the log of the server'],
   [/NOTIMP/u, 'The server takes no updates: edit its zone by hand'],
   [/SERVFAIL/u, 'The server could not write the zone: its log says why; named must be allowed to write in the directory of the zone file'],
-  [/could not read key|key.*(?:not|bad|invalid)/iu, 'The key file cannot be read: it is one that tsig-keygen wrote'],
   [/timed out|communication with|connection refused|unreachable/iu, 'The server does not answer: look at --server, and whether it is reached from here by UDP and TCP'],
 ];
 

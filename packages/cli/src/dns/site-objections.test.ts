@@ -1,18 +1,18 @@
 import { expect, test } from 'vitest';
 import type { Probe } from './probe.ts';
-import { joinObjections, leaveObjections } from './site-objections.ts';
+import { joinObjections, type JoinState, leaveObjections } from './site-objections.ts';
 
 const ABOUT = { version: '0.1.0', config: 'aaaa', stack: '5555' };
 const UP: Probe = { address: '192.0.2.11', tookMs: 1, ok: true, site: 'osaka-1', manager: 's1', certificateDays: 800, clockOffsetMs: 0, software: 'x', config: 'aaaa', stack: '5555', relays: null };
 const DOWN: Probe = { address: '192.0.2.12', tookMs: 1, ok: false, kind: 'silent', reason: 'ECONNREFUSED' };
-const STATE = { site: 'osaka-1', about: ABOUT, ours: [UP], others: [{ ...UP, site: 'tokyo-1', config: 'bbbb' }], relaysUp: 1 };
+const STATE: JoinState = { site: 'osaka-1', about: ABOUT, ours: [UP], others: [{ ...UP, site: 'tokyo-1', config: 'bbbb' }], relaysUp: 1 };
 
 test('a site that is ready may join, also as the first, and beside others that are down or older', () => {
   for (const others of [STATE.others, [], [DOWN], [{ ...UP, stack: null }], [{ ...UP, stack: '6666' }, ...STATE.others]])
     expect(joinObjections({ ...STATE, others })).toEqual([]);
 });
 
-test.each<[string, Partial<typeof STATE> & { ours?: Probe[]; others?: Probe[] }, RegExp]>([
+test.each<[string, Partial<JoinState>, RegExp]>([
   ['a manager that is down', { ours: [UP, DOWN] }, /its manager at 192\.0\.2\.12 does not answer as one \(ECONNREFUSED\)/u],
   ['a manager of another site', { ours: [{ ...UP, site: 'tokyo-1' }] }, /at 192\.0\.2\.11 is a manager of site tokyo-1/u],
   ['a manager with another file', { ours: [{ ...UP, config: 'cccc' }] }, /runs with another configuration/u],
