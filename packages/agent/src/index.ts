@@ -6,6 +6,7 @@ export { trace, type TraceStep } from './trace.ts';
 // What an agent decides, pure: for the simulator, which runs it under a virtual clock.
 export { type Command, followsNewcomers, Steering, type SteeringInit } from './steering.ts';
 export type { Lease, LeaseOffer } from './lease-state.ts';
+export { newRelays, type RelayOfLease } from './lease-relays.ts';
 export { LinkHealth } from './link-health.ts';
 export type { ManagerFailure } from './manager-set.ts';
 export { inRandomOrder } from './random-order.ts';

@@ -97,6 +97,9 @@ export class RelayPool {
     const entry = this.#entries.get(keyOf(lease, relay));
     if (entry === undefined) return 'idle';
     if (entry.isDraining) return 'draining';
+    const refused = entry.link?.refused;
+    // It is about to end.
+    if (refused !== undefined) return { refused };
     const ready = entry.link?.state === 'ready';
     if (entry.health.failure !== undefined && !(ready && entry.link?.admitted === true)) return entry.health.failure;
     if (!ready && entry.link !== undefined) return 'opening';
@@ -131,7 +134,11 @@ export class RelayPool {
   /** Whether any relay of the lease may be of use, as far as is known. */
   get hasRelay(): boolean {
     const lease = this.#lease;
-    return lease === undefined || lease.relays.some((relay) => ['ready', 'opening', 'idle', 'suspect'].includes(String(this.state(lease, relay))));
+    if (lease === undefined) return true;
+    return lease.relays.some((relay) => {
+      const state = this.state(lease, relay);
+      return typeof state === 'string' && state !== 'unreachable' && state !== 'draining';
+    });
   }
 
   /** Names of relays that could not be used lately, for a hello to their site. One that only found our ticket too old is none of them, unless it finds that of every new one. */

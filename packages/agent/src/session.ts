@@ -43,10 +43,10 @@ export interface SessionInit {
 }
 
 /**
- * A relay that is started again breaks a session that was about to begin once, and its successor perhaps once more. Relays of
- * a new lease that join a race count as another one.
+ * A relay that is started again breaks a session that was about to begin once, and its successor perhaps once more; then the
+ * same at another site. Relays of a new lease that join a race count as another one.
  */
-const MAX_RACES = 3;
+const MAX_RACES = 6;
 
 /** One client connection: how it goes, the relay or the destination that takes it, the bytes, the summary. */
 export class Session {
@@ -163,7 +163,7 @@ export class Session {
       if (REFUSALS[verdict.code].elsewhere) this.#components.onTrouble();
       return this.#refuse(verdict.code);
     }
-    this.#components.onTrouble();
+    if (!this.#hasNewLease(now)) this.#components.onTrouble();
     if (this.#mayDecideAgain(now)) {
       this.state = 'deciding';
       return this.decide();
@@ -180,6 +180,12 @@ export class Session {
     this.#isSilenceTold = true;
     for (const { link } of this.#legs.values()) this.#components.pool.suspect(link);
     this.#components.onTrouble();
+  }
+
+  /** What failed were the relays of an earlier lease. */
+  #hasNewLease(nowMs: number): boolean {
+    const route = this.#components.steering.decide(nowMs, this.#components.pool.state);
+    return route.kind === 'relayed' && route.lease !== this.#lease;
   }
 
   /** No relay has taken the session: whether to look again, because the lease is being renewed or a link made anew. */

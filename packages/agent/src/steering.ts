@@ -482,6 +482,7 @@ export class Steering {
     this.#endSearch(nowMs, this.#init.managerStaggerMs);
     this.#plan = undefined;
     this.#slowSearches = 0;
+    this.#trouble.forget();
     this.#planRehoming(nowMs);
     if (reason === undefined || from === undefined || from === to) return;
     this.#moves[reason] += 1;

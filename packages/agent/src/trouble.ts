@@ -61,6 +61,12 @@ export class Trouble {
     this.#isUrgent = false;
   }
 
+  /** The lease is of another manager: what was before is not its fault. */
+  forget(): void {
+    this.answered();
+    this.#count = 0;
+  }
+
   /** The manager's last answer did not help: its relays cannot be used either. */
   get isRepeated(): boolean {
     return this.#count > 1;

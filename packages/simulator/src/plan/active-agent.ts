@@ -140,6 +140,11 @@ export class ActiveAgent {
     if (control?.isOpen === true && !control.isBroken) this.#event((steering, nowMs) => steering.leased(nowMs, manager.address, offer));
   }
 
+  /** It chooses anew, and this manager is whom it has drawn. */
+  rehome(manager: VirtualManager): void {
+    this.#event((steering, nowMs) => steering.rehome(nowMs, manager.address));
+  }
+
   /** All relays of the site were full for one of its sessions. */
   trouble(): void {
     this.#event((steering, nowMs) => steering.renewSoon(nowMs, true));

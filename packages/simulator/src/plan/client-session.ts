@@ -1,4 +1,4 @@
-import { type AgentTimings, type DirectReason, type Lease, type LinkState, RelayRace, type Route, withoutMesh } from '@sekisho/agent';
+import { type AgentTimings, type DirectReason, type Lease, type LinkState, newRelays, RelayRace, type RelayOfLease, type Route, withoutMesh } from '@sekisho/agent';
 import { REFUSALS, type RefusalCode, type RelayAddress } from '@sekisho/wire';
 import type { AgentLinks, LegOutcome } from './agent-links.ts';
 import type { EventQueue } from './event-queue.ts';
@@ -21,7 +21,7 @@ export interface ClientSessionComponents {
 }
 
 /** As often an agent begins one session anew. */
-const MAX_RACES = 3;
+const MAX_RACES = 6;
 
 /** One client connection of an agent that is not well: the agent's decisions and its race, in virtual time. */
 export class ClientSession {
@@ -29,8 +29,10 @@ export class ClientSession {
   readonly #startedAtMs: number;
   readonly #deadlineMs: number;
   #state: 'deciding' | 'racing' | 'over' = 'deciding';
-  #relays: readonly RelayAddress[] = [];
+  #lease: Lease | undefined;
+  #relays: readonly RelayOfLease[] = [];
   #races = 0;
+  #isSilenceTold = false;
   #current: RelayRace | undefined;
 
   constructor(components: ClientSessionComponents) {
@@ -43,10 +45,11 @@ export class ClientSession {
 
   /** Decides, or looks again after something changed. */
   decide(): void {
+    if (this.#state === 'racing') this.#followLease();
     if (this.#state !== 'deciding') return;
     const { queue, links, decide } = this.#components;
     const route = decide(links.state, queue.now >= this.#deadlineMs);
-    if (route.kind === 'relayed') this.#race(route.relays);
+    if (route.kind === 'relayed') this.#race(route);
     else if (route.kind !== 'wait') this.#goWithout(route);
   }
 
@@ -54,9 +57,29 @@ export class ClientSession {
     this.#end(route.kind === 'direct' ? { kind: 'direct', reason: route.reason } : { kind: 'refused', code: route.code });
   }
 
-  #race(relays: readonly RelayAddress[]): void {
+  /** As the agent's session: the relays of a new lease join a race in which nobody has said anything. */
+  #followLease(): void {
+    const { queue, links, decide } = this.#components;
+    const race = this.#current;
+    if (race?.verdict !== undefined || race === undefined || queue.now >= this.#deadlineMs) return;
+    const route = decide(links.state, false);
+    if (route.kind !== 'relayed' || route.lease === this.#lease) return;
+    this.#lease = route.lease;
+    this.#isSilenceTold = false;
+    const added = this.#races < MAX_RACES ? newRelays(this.#relays, route) : [];
+    if (added.length > 0) {
+      this.#races += 1;
+      this.#relays = [...this.#relays, ...added];
+      race.extend(added.length);
+    }
+    this.#step(race);
+  }
+
+  #race({ lease, relays }: Extract<Route, { kind: 'relayed' }>): void {
     this.#state = 'racing';
-    this.#relays = relays;
+    this.#lease = lease;
+    this.#relays = relays.map((relay) => ({ lease, relay }));
+    this.#isSilenceTold = false;
     this.#races += 1;
     const { queue, timings } = this.#components;
     const race = new RelayRace({ relays: relays.length, startedAtMs: queue.now, ackTimeoutMs: timings.ackTimeoutMs, deadlineMs: this.#deadlineMs });
@@ -65,18 +88,25 @@ export class ClientSession {
   }
 
   #step(race: RelayRace): void {
-    const { queue, onTrouble } = this.#components;
+    const { queue, links, decide, onTrouble } = this.#components;
     if (this.#state !== 'racing' || race !== this.#current) return;
     for (let relay = race.step(queue.now); relay !== undefined; relay = race.step(queue.now)) this.#openLeg(race, relay);
     const { verdict } = race;
     if (verdict === undefined) {
       if (race.wakeAtMs < Number.POSITIVE_INFINITY) queue.at(Math.max(race.wakeAtMs, queue.now + 1), () => this.#step(race));
+      if (race.isSilent && !this.#isSilenceTold) {
+        this.#isSilenceTold = true;
+        for (const { relay } of this.#relays) this.#components.links.suspect(relay);
+        onTrouble();
+      }
     } else if (verdict.kind === 'connected') this.#end({ kind: 'relayed' });
     else if (verdict.kind === 'refused') {
       if (REFUSALS[verdict.code].elsewhere) onTrouble();
       this.#end({ kind: 'refused', code: verdict.code });
     } else {
-      onTrouble();
+      const route = decide(links.state, false);
+      // Otherwise what failed were the relays of an earlier lease.
+      if (route.kind !== 'relayed' || route.lease === this.#lease) onTrouble();
       this.#again();
     }
   }
@@ -97,8 +127,8 @@ export class ClientSession {
 
   #openLeg(race: RelayRace, index: number): void {
     const { links } = this.#components;
-    if (index > 0) for (const earlier of this.#relays.slice(0, index)) links.suspect(earlier);
-    const relay = this.#relays[index];
+    if (index > 0) for (const { relay } of this.#relays.slice(0, index)) links.suspect(relay);
+    const relay = this.#relays[index]?.relay;
     const tell = (outcome: LegOutcome): void => {
       if (outcome === 'acked') return race.acked(index);
       if (outcome === 'connected') race.connected(index);

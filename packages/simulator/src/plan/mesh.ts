@@ -16,6 +16,8 @@ import type { Watch } from './watch.ts';
 
 /** After the last agent has started, so that the run begins with a mesh at rest. */
 const REST_MS = 90_000;
+/** Agents that choose anew are looked for so often. */
+const REHOME_STEP_MS = 10_000;
 /** Looking for a settled agent among those that are not. */
 const MAX_TRIES = 64;
 
@@ -66,6 +68,7 @@ export class Mesh {
     for (const site of this.sites) this.#pace.start(site);
     this.queue.at(this.queue.now, () => this.#startFrom(0, this.queue.now));
     this.#troubledSessions();
+    this.#rehome();
   }
 
   get sites(): readonly VirtualSite[] {
@@ -158,6 +161,11 @@ export class Mesh {
     const sessions = poisson(this.#curve.ratePerMs(this.queue.now) * STEP_MS * this.#population.troubled, this.#random);
     for (let left = sessions; left > 0; left -= 1) this.queue.after(STEP_MS * this.#random(), () => this.#population.beginSession());
     this.queue.after(STEP_MS, () => this.#troubledSessions());
+  }
+
+  #rehome(): void {
+    this.#population.rehome(REHOME_STEP_MS);
+    this.queue.after(REHOME_STEP_MS, () => this.#rehome());
   }
 
   #advance(site: VirtualSite): void {

@@ -17,7 +17,7 @@ test('the answer is one sentence, the report has every failure, and both forms o
     `9 servers at 3 sites are enough for 600 clients: at most ${normal?.clientsPeak} clients a server before the first failure, ${failed?.clientsPeak} after (a down, silent).`,
   );
   const text = renderText(planReport(outcome, scenario));
-  for (const part of ['as planned', 'a down, silent', 'a/s3', 'Until traffic has moved', 'relay_unreachable', 'TTL 2.0 min, 60 caches']) expect(text).toContain(part);
+  for (const part of ['as planned', 'a down, silent', 'a/s3', 'Until traffic has moved', 'broken by the death of their relay', 'TTL 2.0 min, 60 caches']) expect(text).toContain(part);
   expect(renderPage(planReport(outcome, scenario))).toContain('Clients of each server');
 });
 

@@ -2,6 +2,7 @@ import { type AgentTimings, followsNewcomers, inRandomOrder, type LeaseOffer, ty
 import type { Random } from '../load/random.ts';
 import { ActiveAgent, type AgentWorld, type Memory } from './active-agent.ts';
 import { AgentRows, NONE } from './agent-rows.ts';
+import { poisson } from './draws.ts';
 import type { EventQueue } from './event-queue.ts';
 import type { Layout } from './layout.ts';
 import { answerWith, type NameService } from './name-service.ts';
@@ -36,6 +37,10 @@ export const DNS_ROUNDING_MS = 1000;
 /** TCP, TLS, and the hello itself; the longest that one takes. */
 const HELLO_ROUND_TRIPS = 3 * 1.25;
 const TICKET = Buffer.alloc(0);
+/** So many standard deviations fewer agents than the mean are no chance. */
+const MUCH_MORE_THAN_CHANCE = 4;
+/** Looking for an agent at rest among those that are not. */
+const MAX_TRIES = 64;
 
 /** All agents: each a row of numbers while nothing happens to it, and simulated in full while something does. */
 export class Population {
@@ -49,6 +54,8 @@ export class Population {
   readonly #frozen = new Map<number, ActiveAgent>();
   /** Those whose sessions are stories of their own. */
   readonly #troubled: Pool;
+  /** Managers that have far fewer agents than the others. */
+  readonly #filling = new Set<VirtualManager>();
 
   constructor(components: PopulationComponents, init: { readonly scenario: PlanScenario; readonly cells: number }) {
     this.#components = components;
@@ -101,6 +108,28 @@ export class Population {
       if (steering.dead.some((address) => addresses.has(address))) queue.after(pauseMs * random(), () => this.activate(id));
   }
 
+  /**
+   * Agents at rest choose anew now and then. While every manager has what chance gives it, those who go are as many as those
+   * who come, which is left out; one that has far less gets its own back as they would bring it, in the mean.
+   */
+  rehome(dtMs: number): void {
+    const { queue, random, layout } = this.#components;
+    if (this.#scenario.compact === false) return;
+    const managers = layout().sites.filter(({ inZone }) => inZone).flatMap((site) => site.managers).filter(({ health }) => health === 'up');
+    const mean = managers.reduce((sum, { clients }) => sum + clients, 0) / Math.max(managers.length, 1);
+    const chance = Math.sqrt(mean);
+    for (const manager of managers) {
+      const missing = mean - manager.clients;
+      if (missing > (this.#filling.has(manager) ? chance : MUCH_MORE_THAN_CHANCE * chance)) this.#filling.add(manager);
+      else this.#filling.delete(manager);
+      if (!this.#filling.has(manager)) continue;
+      for (let left = poisson((missing * dtMs) / this.#timings.rehomeMs, random); left > 0; left -= 1) {
+        const agent = this.#someoneElsewhere();
+        if (agent !== undefined) queue.after(dtMs * random(), () => this.activate(agent, (full) => full.rehome(manager)));
+      }
+    }
+  }
+
   /** The agents of one cache ask it, because what it had is over. */
   lookUps(cache: number): void {
     const { queue, random, names, layout } = this.#components;
@@ -144,6 +173,17 @@ export class Population {
     if (old !== undefined) old.devices -= 1;
     this.#place(agent, manager, relay, second);
     onMove(agent);
+  }
+
+  /** An agent at rest whose manager is none of those that have too few. */
+  #someoneElsewhere(): number | undefined {
+    const { random, layout } = this.#components;
+    for (let tries = 0; tries < MAX_TRIES; tries += 1) {
+      const agent = Math.floor(random() * this.rows.count);
+      const manager = layout().managers[this.rows.manager[agent] ?? NONE];
+      if (manager !== undefined && this.rows.active[agent] === 0 && !this.#filling.has(manager)) return agent;
+    }
+    return undefined;
   }
 
   /** Makes a row an agent in full, in the state that it is in, and lets something happen to it, or else time go by. */

@@ -57,9 +57,10 @@ test('agents that are rows while nothing happens to them do what agents do that 
   for (const [index, move] of rows.moves.entries()) {
     const other = full.moves[index];
     if (other === undefined) throw new Error('another number of failures');
+    // Who comes: of agents in full those, too, who chose anew while others went, and those who came with a later failure.
+    if (move.kind === 'siteUp' || move.kind === 'join') continue;
     near(move.agents, other.agents, 0.2, 30);
     expect(move.unmoved, move.kind).toBe(other.unmoved);
-    if (move.kind === 'siteUp') continue; // who comes back comes with a later failure
     near(move.half, other.half, 0.25, 500);
     near(move.p90, other.p90, 0.25, 500);
   }
@@ -73,7 +74,7 @@ test('the same seed gives the same outcome to the last byte, another one another
 });
 
 describe('what failures do', () => {
-  test('a silent site: found out within ten seconds, moved within twelve; some sessions go direct meanwhile', () => {
+  test('a silent site: found out within ten seconds, moved within twelve; those who have clients are elsewhere in a second', () => {
     const { moves: [move], phases, sessions, answer, series } = runPlan(smallScenario({ faults: [down('silent')] }));
     expect(move?.agents).toBeGreaterThan(150);
     expect(move?.half).toBeGreaterThan(8000);
@@ -82,9 +83,9 @@ describe('what failures do', () => {
     expect(phases[0]).toMatchObject({ direct: 0, refused: 0, broken: 0, clientsMean: 66.7 });
     expect(phases[1]).toMatchObject({ refused: 0, clientsMean: 100 });
     expect(phases[1]?.broken).toBeGreaterThan(5);
-    expect(Object.keys(sessions.direct)).toEqual(['relay_unreachable']);
+    expect(sessions.direct).toEqual({});
     expect(answer).toEqual({ isEnough: true, exceeded: [] });
-    expect(series.direct.reduce((sum, count) => sum + count, 0)).toBe(sessions.direct['relay_unreachable']);
+    expect(series.direct.reduce((sum, count) => sum + count, 0)).toBe(0);
     expect(series.astray.at(-1)).toBe(0);
   });
 
@@ -133,14 +134,19 @@ describe('what failures do', () => {
     expect(kept.moves[0]?.all).toBeLessThan(minutes(12) + 5000);
   });
 
-  test('a new site gets its share within the TTL; one that comes back from the dead gets nobody', () => {
+  test('a new site gets its share within the TTL; one that comes back from the dead within the hour', () => {
     const sites = [siteNamed('a'), siteNamed('b'), siteNamed('c', { inZone: false })];
     const joined = runPlan(smallScenario({ sites, faults: [{ kind: 'join', site: 'c', atMs: minutes(2) }] }));
     expect(joined.moves[0]?.agents).toBeGreaterThan(150);
     expect(joined.moves[0]?.agents).toBeLessThan(250);
-    const back = runPlan(smallScenario({ faults: [down('silent'), { kind: 'siteUp', site: 'a', atMs: minutes(15) }] }));
-    expect(back.moves[1]?.agents).toBe(0);
-    expect(back.phases[2]?.clientsMin).toBe(0);
+    const back = (durationMs: number): PlanOutcome => runPlan(smallScenario({ durationMs, faults: [down('silent'), { kind: 'siteUp', site: 'a', atMs: minutes(15) }] }));
+    const [quarter, hour] = [back(minutes(30)), back(minutes(75))].map(({ moves }) => moves[1]?.agents ?? 0);
+    // 200 agents are its share; chance leaves managers that have a few less alone.
+    expect(quarter).toBeGreaterThan(90);
+    expect(quarter).toBeLessThan(160);
+    expect(hour).toBeGreaterThan(165);
+    expect(hour).toBeLessThan(215);
+    expect(back(minutes(75)).sessions).toMatchObject({ direct: {}, refused: {} });
   });
 
   test('a hung manager loses its agents and no relay does', () => {
