@@ -8,6 +8,8 @@ export interface SitePlan {
   readonly gateway: string;
   /** Of its five servers; the first two manage. */
   readonly servers: readonly string[];
+  /** For mail servers that are dialled over IPv6. */
+  readonly v6: { readonly gateway: string; readonly address: string };
 }
 
 export interface OfficePlan {
@@ -29,7 +31,8 @@ export const PREFIX_6 = 64;
 export const SITES: readonly SitePlan[] = ['tokyo-1', 'osaka-1', 'fukuoka-1', 'nagoya-1'].map((name, index) => {
   const first = 16 * (index + 1);
   const address = (offset: number): string => `198.51.100.${first + offset}`;
-  return { name, gateway: address(1), servers: Array.from({ length: SERVERS_PER_SITE }, (_, server) => address(2 + server)) };
+  const servers = Array.from({ length: SERVERS_PER_SITE }, (_, server) => address(2 + server));
+  return { name, gateway: address(1), servers, v6: { gateway: `2001:db8:5${index}::1`, address: `2001:db8:5${index}::2` } };
 });
 
 export const OFFICES: readonly OfficePlan[] = ['kita', 'minami'].map((name, index) => ({
@@ -62,5 +65,8 @@ export const MAIL_NETWORKS = [`${MAIL.address}/32`, `${MAIL.address6}/128`];
 export const MANAGER_NAME = 'manager.sekisho.test';
 /** Short, and so is the agents' dns.minTtl, so that scenarios that wait for a TTL end in time. */
 export const ZONE_TTL_S = 5;
+
+/** Where an agent takes what its router intercepts; the default of agent.yaml. */
+export const INTERCEPT_PORT = 7029;
 
 export const METRICS_PORTS = { manager: 9460, relay: 9461, auth: 9462, agent: 9464 } as const;

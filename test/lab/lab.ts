@@ -153,8 +153,8 @@ export class Lab {
     const deadline = performance.now() + STORED_TIMEOUT_MS;
     for (;;) {
       stored.push(...(await this.mail.takeStored()));
-    
-      if (missing.size === 0 || performance.now() > deadline) break;
+      const arrived = new Set(stored);
+      if (this.ledger.acceptedHashes.every((hash) => arrived.has(hash)) || performance.now() > deadline) break;
       await sleep(POLL_MS);
     }
     const sessions = this.offices.flatMap((office) => office.takeSessions());

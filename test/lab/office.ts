@@ -4,10 +4,11 @@ import { createInterface } from 'node:readline';
 import { type Sekisho, setKeys } from '../kit/mesh.ts';
 import type { Namespace } from '../kit/netns.ts';
 import type { TestProcess } from '../kit/process.ts';
-import { DNS, LAN_PREFIX, LINE_PREFIX, MAIL, METRICS_PORTS, type OfficePlan, PREFIX_6, ZONE_TTL_S } from './addresses.ts';
+import { transparentCommand } from '../kit/transparent.ts';
+import { DNS, INTERCEPT_PORT, LAN_PREFIX, LINE_PREFIX, MAIL, METRICS_PORTS, type OfficePlan, PREFIX_6, ZONE_TTL_S } from './addresses.ts';
 import { type Internet, type Line, WAN } from './internet.ts';
 import type { MailServers } from './mail-servers.ts';
-import type { Order, Report, TrafficInit } from './traffic/events.ts';
+import type { Order, Report, Target, TrafficInit } from './traffic/events.ts';
 
 export interface OfficeComponents {
   readonly sekisho: Sekisho;
@@ -96,6 +97,7 @@ export class LabOffice {
     await sekisho.mustRun('device', 'enroll', plan.mac, '--operator', operator, '--label', plan.name, '--out', file);
     setKeys(file, {
       'dns.servers': [`${DNS.address}:53`],
+      'intercept.interfaces': [LAN],
       'dns.minTtl': `${ZONE_TTL_S}s`,
       'metrics.address': plan.line.router,
       'metrics.port': METRICS_PORTS.agent,
@@ -109,15 +111,23 @@ export class LabOffice {
     return agent;
   }
 
-  /** Starts the agent on the router; resolves when it listens. */
+  /** Starts the agent on the router, and has mail of the LAN intercepted; resolves when both are so. */
   async startAgent(): Promise<void> {
-    const { lan } = this.plan;
-    const forwards = [25, 465, 110, 143].map((port) => `${lan.router}:${port}=${MAIL.address}:${port}`);
-    forwards.push(`[${lan.router6}]:25=[${MAIL.address6}]:25`);
-    const command = this.#sekisho.command('agent', '--config', this.file, ...forwards.flatMap((forward) => ['--forward', forward]));
-    const agent = await this.line.namespace.start(command);
+    const router = this.line.namespace;
+    const { command, args = [] } = this.#sekisho.command('agent', '--config', this.file);
+    const agent = await router.start(transparentCommand({ addresses: ['127.0.0.1', '::1'], port: INTERCEPT_PORT, command, args }));
     this.#agents.push(agent);
-    await this.line.namespace.waitForListener(agent, 25, START_TIMEOUT_MS);
+    await Promise.race([
+      agent.waitForOutput(/"event":"(?:relayed|direct)_mode"/u, START_TIMEOUT_MS),
+      agent.exited.then(() => Promise.reject(new Error(`the agent of ${this.name} ended:\n${agent.output}`))),
+    ]);
+    await this.intercept('up');
+  }
+
+  /** What the agent's unit does at its start and after its end. */
+  async intercept(order: 'up' | 'down'): Promise<void> {
+    const { command, args = [] } = this.#sekisho.command('intercept', order, ...(order === 'up' ? ['--config', this.file] : []));
+    await this.line.namespace.run(command, args);
   }
 
   /** Starts the mail programs; they wait for an order. */
@@ -136,16 +146,18 @@ export class LabOffice {
       connected.resolve(undefined);
     });
     this.#server.listen(socketPath);
-    const host = this.plan.lan.router;
+    const at = (port: number): Target => ({ host: MAIL.address, port });
     const traffic: TrafficInit = {
       office: init.index + 1,
       seed: init.index + 1,
       socketPath,
-      smtp: { host, port: 25 },
-      smtps: { host, port: 465 },
-      pop3: { host, port: 110 },
-      imap: { host, port: 143 },
-      smtp6: { host: this.plan.lan.router6, port: 25 },
+      // What anybody would enter: the router takes it from there.
+      smtp: at(25),
+      submission: at(587),
+      smtps: at(465),
+      pop3: at(110),
+      imap: at(143),
+      smtp6: { host: MAIL.address6, port: 25 },
       recipient: mail.recipient,
       pop3Box: mail.pop3Box,
       imapBox: mail.imapBox,

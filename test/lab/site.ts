@@ -77,6 +77,7 @@ export class LabSite {
       gateway: plan.gateway,
       addresses: plan.servers,
       prefix: SITE_PREFIX,
+      v6: plan.v6,
       bitsPerSecond,
     });
     const redis = await startRedis();

@@ -75,11 +75,11 @@ control.on('close', () => process.exit(0));
 control.on('error', () => process.exit(1));
 createInterface({ input: control }).on('line', (line) => void obey(JSON.parse(line) as Order));
 
-const { recipient, smtp, smtps, smtp6 } = init;
+const { recipient, smtp, smtps, smtp6, submission } = init;
 const lanes = [
   lane(() => deliver(mails.next(), { target: smtp, recipient })),
-  lane(() => deliver(mails.next(), { target: smtp, recipient })),
-  lane((turn) => deliver(mails.next(), { target: turn % IPV6_EVERY === 0 ? (smtp6 ?? smtp) : smtp, recipient })),
+  lane(() => deliver(mails.next(), { target: submission, recipient })),
+  lane((turn) => deliver(mails.next(), { target: turn % IPV6_EVERY === 0 ? smtp6 : smtp, recipient })),
   lane(() => deliver(mails.next({ clean: true }), { target: smtp, recipient, slow: SLOW })),
   // What is inside TLS passes unseen, so no virus is sent there.
   lane(() => deliver(mails.next({ clean: true, small: true }), { target: smtps, tls: true, recipient })),

@@ -42,11 +42,12 @@ export interface TrafficInit {
   /** A UNIX socket at which orders come and to which reports go. */
   readonly socketPath: string;
   readonly smtp: Target;
+  readonly submission: Target;
   readonly smtps: Target;
   readonly pop3: Target;
   readonly imap: Target;
-  /** For some of the mails; not there where IPv6 is not intercepted. */
-  readonly smtp6?: Target;
+  /** For some of the mails. */
+  readonly smtp6: Target;
   readonly recipient: string;
   readonly pop3Box: Box;
   readonly imapBox: Box;
