@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { configDigest, OWN_TO_A_SITE, stackDigest } from './digest.ts';
 import { siteJsonSchema } from './document.ts';
@@ -46,4 +47,10 @@ test('every key that is a site’s own is one', () => {
     path.split('.').reduce<Schema | undefined>((schema, key) => schema?.properties?.[key], siteJsonSchema()) !== undefined;
   // The address of the status page, which came later.
   expect(OWN_TO_A_SITE.filter((path) => !isKey(path) && path !== 'page')).toEqual([]);
+});
+
+test('docs/dns.md names them', () => {
+  const text = readFileSync(new URL('../../../../docs/dns.md', import.meta.url), 'utf8');
+  const [, list = ''] = /\*\*stack\*\*([\s\S]+?)\. A new version/u.exec(text) ?? [];
+  expect([...list.matchAll(/`([^`]+)`/gu)].map(([, key]) => key).toSorted()).toEqual([...OWN_TO_A_SITE].toSorted());
 });
