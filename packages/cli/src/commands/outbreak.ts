@@ -1,9 +1,9 @@
-import { userInfo } from 'node:os';
 import { acknowledge, MAX_BY_CHARS, type OutbreakStatus, outbreakStatus, type RecipientStatus, sendTest, submissionProblem } from '@sekisho/outbreak';
 import { printable } from '@sekisho/telemetry';
 import type { Command } from 'commander';
 import { CommandError, EXIT } from '../exit-codes.ts';
 import { readOutbreakAccess } from '../files/outbreak-access.ts';
+import { orderedBy } from '../files/ordered-by.ts';
 import { loadSite } from '../files/site.ts';
 import { type Cell, paint, result, resultJson, say, table } from '../output.ts';
 import { addRunCommand } from './run.ts';
@@ -46,7 +46,7 @@ function addAck(outbreak: Command): void {
     .requiredOption('--config <file>', 'the site.yaml')
     .option('--by <name>', 'who takes care of it; by default who is logged in')
     .description('take care of an outbreak: no more digests of it; that it is over is told')
-    .action(async (name: string, { config, by = process.env['SUDO_USER'] ?? userInfo().username }: { config: string; by?: string }) => {
+    .action(async (name: string, { config, by = orderedBy() }: { config: string; by?: string }) => {
       if (by.length > MAX_BY_CHARS) throw new CommandError(`--by has at most ${MAX_BY_CHARS} characters.`, EXIT.usage);
       const store = await loadSite(config).openStore();
       try {

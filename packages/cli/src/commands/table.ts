@@ -1,8 +1,8 @@
-import { userInfo } from 'node:os';
 import { MAX_WEIGHT } from '@sekisho/store';
 import { type Command, InvalidArgumentError } from 'commander';
 import { CommandError, EXIT } from '../exit-codes.ts';
 import { askManagers, orderManagers } from '../files/managers.ts';
+import { orderedBy } from '../files/ordered-by.ts';
 import { loadSite, type Site } from '../files/site.ts';
 import { resultJson, say } from '../output.ts';
 
@@ -58,8 +58,7 @@ async function order(kind: string, relay: string, options: OrderOptions, more: o
   if (options.confirm !== undefined && options.confirm !== own)
     throw new CommandError(`--confirm takes the name of the site, which is ${own}. Nothing was changed; is this the right machine?`, EXIT.usage);
   const { confirm, dryRun } = options;
-  const by = process.env['SUDO_USER'] ?? userInfo().username;
-  resultJson(await orderManagers(site, { path: `/table/${kind}`, body: { site: own, relay, by, confirm, dryRun, ...more } }));
+  resultJson(await orderManagers(site, { path: `/table/${kind}`, body: { site: own, relay, by: orderedBy(), confirm, dryRun, ...more } }));
   return site;
 }
 
