@@ -15,19 +15,23 @@ export interface ProbeInit {
 }
 
 /**
- * Connects through the kernel to a TLS port of this very process or of its workers. Resolves when our own certificate
- * answers there, or when the connection is closed after it was accepted, as a port that is full does: both take a loop
- * that turns, a backlog alone does neither. Rejects with words.
+ * Connects through the kernel to a TLS port of this very process or of its workers. Resolves when our own certificate has
+ * answered there and the connection is closed, or is closed at once, as by a port that is full: both take a loop that
+ * turns, a backlog alone does neither. Rejects with words.
  */
 export function probePort({ what, host, port, certPem }: ProbeInit): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const own = new X509Certificate(certPem).fingerprint256;
-  const socket = connect({ host, port, ALPNProtocols: [SELF_CHECK_ALPN], rejectUnauthorized: false, minVersion: 'TLSv1.3' });
+  // From the address to which it goes, by which the listener knows that this is no stranger.
+  const socket: TLSSocket = connect({ host, port, localAddress: host, ALPNProtocols: [SELF_CHECK_ALPN], rejectUnauthorized: false, minVersion: 'TLSv1.3' });
   let accepted = false;
   const fail = (reason: string): void => reject(new Error(`${what} ${host}:${port} ${reason}`));
   const timer = setTimeout(() => fail(`does not answer within ${PROBE_TIMEOUT_MS} ms`), PROBE_TIMEOUT_MS);
   socket.once('connect', () => (accepted = true));
-  socket.once('secureConnect', () => (isOwn(socket, own) ? resolve() : fail('shows the certificate of somebody else')));
+  // Ours is closed from the other end, once that has done its part of the handshake.
+  socket.once('secureConnect', () => {
+    if (!isOwn(socket, own)) fail('shows the certificate of somebody else');
+  });
   socket.once('error', (error: NodeJS.ErrnoException) => (accepted ? resolve() : fail(`cannot be reached: ${error.code ?? error.message}`)));
   socket.once('close', () => resolve());
   return promise.finally(() => {

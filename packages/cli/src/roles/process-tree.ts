@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { realpathSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Logger, printable } from '@sekisho/telemetry';
 
@@ -47,6 +48,8 @@ export class ProcessTree {
   /** Of processes that serve: proofs asked for since the last that was given, and what was said instead. */
   readonly #proofs = new Map<Job, { asked: number; reason: string }>();
   readonly #done = Promise.withResolvers<void>();
+  /** Its real path: a link `current` may lead to another version by the time a process is started again. */
+  readonly #program = realpathSync(process.argv[1] ?? '');
   #stopping = false;
 
   constructor(components: { readonly log: Logger }, waves: readonly (readonly Job[])[]) {
@@ -118,7 +121,7 @@ export class ProcessTree {
   #start(job: Job, pauseMs: number): void {
     const startedAt = performance.now();
     // A child whose channel closes knows that this process is gone, and stops.
-    const child = spawn(process.execPath, [...process.execArgv, process.argv[1] ?? '', ...job.args], {
+    const child = spawn(process.execPath, [...process.execArgv, this.#program, ...job.args], {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       // Ctrl-C at a terminal goes to a whole group; each child would hear it twice and end at once.
       detached: true,

@@ -1,6 +1,7 @@
 import type { ManagerSettings } from '@sekisho/manager';
 import type { Store } from '@sekisho/store';
 import type { Logger } from '@sekisho/telemetry';
+import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Role, Server, Site } from '../files/site.ts';
 import { CommandError, EXIT } from '../exit-codes.ts';
@@ -48,7 +49,8 @@ const STARTERS: Readonly<Record<Role, (site: Site, server: Server) => Start>> = 
   },
   relay: (site, server) => async ({ log, metrics }) => {
     const { startRelaySupervisor } = await import('@sekisho/relay');
-    const exec = { file: process.argv[1] ?? fileURLToPath(import.meta.url), args: ['relay-worker'] };
+    // Its real path: a link `current` may lead to another version by the time a worker is started again.
+    const exec = { file: realpathSync(process.argv[1] ?? fileURLToPath(import.meta.url)), args: ['relay-worker'] };
     const settings = relaySettings(site, server);
     const relay = await startRelaySupervisor({ log, metrics }, settings, exec);
     return {
