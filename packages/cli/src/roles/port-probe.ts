@@ -1,4 +1,5 @@
 import { X509Certificate } from 'node:crypto';
+import type { TcpNetConnectOpts } from 'node:net';
 import { connect, type TLSSocket } from 'node:tls';
 import { SELF_CHECK_ALPN } from '@sekisho/channel';
 
@@ -23,7 +24,8 @@ export function probePort({ what, host, port, certPem }: ProbeInit): Promise<voi
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const own = new X509Certificate(certPem).fingerprint256;
   // From the address to which it goes, by which the listener knows that this is no stranger.
-  const socket: TLSSocket = connect({ host, port, localAddress: host, ALPNProtocols: [SELF_CHECK_ALPN], rejectUnauthorized: false, minVersion: 'TLSv1.3' });
+  const way: TcpNetConnectOpts = { host, port, localAddress: host };
+  const socket: TLSSocket = connect({ ...way, ALPNProtocols: [SELF_CHECK_ALPN], rejectUnauthorized: false, minVersion: 'TLSv1.3' });
   let accepted = false;
   const fail = (reason: string): void => reject(new Error(`${what} ${host}:${port} ${reason}`));
   const timer = setTimeout(() => fail(`does not answer within ${PROBE_TIMEOUT_MS} ms`), PROBE_TIMEOUT_MS);
