@@ -293,6 +293,22 @@ describe('caps', () => {
     expect(rejects).toEqual([]);
   });
 
+  test('a connection that is discounted takes no place any more, and gives none back', async () => {
+    const { listener, port, connections, rejects } = await open({ maxConnections: 1, maxPerAddress: 3 });
+    const first = device(port);
+    await until(() => connections.length === 1);
+    listener.discount(connections[0]!.socket);
+    listener.discount(connections[0]!.socket);
+    const second = tcp(port);
+    await until(() => listener.connections === 2);
+    await closed(tcp(port));
+    first.destroy();
+    await until(() => listener.connections === 1);
+    await closed(tcp(port));
+    expect(rejects.map(({ reason }) => reason)).toEqual(['full', 'full']);
+    second.destroy();
+  });
+
   test('a connection over the cap reads nothing and is told nothing', async () => {
     const { port } = await open({ maxConnections: 1 });
     const holder = tcp(port);
