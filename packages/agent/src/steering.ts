@@ -363,7 +363,7 @@ export class Steering {
     if (this.#trouble.isFirstDue) return true;
     const attempt = this.#attempts.get(this.#current);
     if (attempt === undefined) return false;
-    return nowMs < attempt.startedAtMs + managerStaggerMs || (attempt.isUrgent && search === undefined && this.#othersAlive > 0);
+    return nowMs < attempt.startedAtMs + managerStaggerMs || (attempt.isUrgent && this.#maySearchBeside(nowMs));
   }
 
   /** Managers besides the one in use. */
@@ -417,9 +417,13 @@ export class Steering {
 
   /** Looks for another manager at once, while the one in use may still answer. */
   #searchBeside(nowMs: number, reason: 'silent' | 'relays'): void {
-    if (this.#search?.isMove === false || this.#othersAlive === 0 || this.#isBlocked(nowMs)) return;
+    if (!this.#maySearchBeside(nowMs)) return;
     if (this.#search !== undefined) this.#endSearch(nowMs, this.#init.managerStaggerMs);
     this.#beginSearch(nowMs, { reason });
+  }
+
+  #maySearchBeside(nowMs: number): boolean {
+    return this.#search?.isMove !== false && this.#othersAlive > 0 && !this.#isBlocked(nowMs);
   }
 
   /** Whether a lease of a manager that we asked is what we were looking for. */

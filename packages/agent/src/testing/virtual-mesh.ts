@@ -1,5 +1,5 @@
 import type { RefusalCode, RelayAddress } from '@sekisho/wire';
-import type { LeaseOffer } from '../lease-state.ts';
+import type { Lease, LeaseOffer } from '../lease-state.ts';
 import type { LinkState, Route } from '../route.ts';
 import { Steering, type SteeringInit } from '../steering.ts';
 
@@ -51,7 +51,10 @@ export class VirtualMesh {
   zone: readonly string[] | undefined = [];
   ttlMs = 60_000;
   lease = { ttlMs: 600_000, renewAfterMs: 300_000 };
+  /** By site and name; ready if it is not here. */
   linkStates = new Map<string, LinkState>();
+  /** The site of a manager. */
+  siteOf: (address: string) => string = () => 'tokyo-1';
   /** Every connection that was begun: when and to whom. */
   readonly attempts: { readonly atMs: number; readonly address: string; readonly type: 'ask' | 'probe' }[] = [];
   readonly lookUps: number[] = [];
@@ -70,11 +73,30 @@ export class VirtualMesh {
   }
 
   decide(): Route {
-    return this.steering.decide(this.now, (_lease, { name }) => this.linkStates.get(name) ?? 'ready');
+    return this.steering.decide(this.now, this.#link);
   }
 
   decideFinally(): Route {
-    return this.steering.decideFinally(this.now, (_lease, { name }) => this.linkStates.get(name) ?? 'ready');
+    return this.steering.decideFinally(this.now, this.#link);
+  }
+
+  readonly #link = ({ site }: Lease, { name }: RelayAddress): LinkState => this.linkStates.get(`${site}/${name}`) ?? 'ready';
+
+  /** No relay of a site can be used, and a client has noticed it; or all is well again. */
+  setRelays(site: string, state: LinkState): void {
+    for (const { name } of RELAYS) this.linkStates.set(`${site}/${name}`, state);
+  }
+
+  /** As a session, or the pool of links, does. */
+  renewSoon(isUrgent: boolean): void {
+    this.steering.renewSoon(this.now, isUrgent);
+    this.#obey();
+  }
+
+  siteSlow(medianMs: number): void {
+    const site = this.steering.lease(this.now)?.site ?? '';
+    this.steering.siteSlow(this.now, { site, medianMs, bestMs: 10, samples: 6 });
+    this.#obey();
   }
 
   /** The current manager's connection breaks. */
@@ -117,8 +139,8 @@ export class VirtualMesh {
     return this.now - startedAtMs;
   }
 
-  offer(): LeaseOffer {
-    return { site: 'tokyo-1', manager: 'm1', relays: RELAYS, ticket: Buffer.alloc(0), reason: 'test', ...this.lease };
+  offer(address: string): LeaseOffer {
+    return { site: this.siteOf(address), manager: 'm1', relays: RELAYS, ticket: Buffer.alloc(0), reason: 'test', ...this.lease };
   }
 
   after(delayMs: number, run: () => void): void {
@@ -161,7 +183,7 @@ export class VirtualMesh {
     if (behaviour.kind === 'unreachable' || type === 'probe') this.#open.delete(address);
     if (behaviour.kind === 'unreachable') this.steering.lost(this.now, address, 'unreachable');
     else if (type === 'probe') this.steering.answered(this.now, address);
-    else if (behaviour.kind === 'lease') this.steering.leased(this.now, address, this.offer());
+    else if (behaviour.kind === 'lease') this.steering.leased(this.now, address, this.offer(address));
     else this.steering.refused(this.now, address, behaviour.code, 0);
   }
 }
