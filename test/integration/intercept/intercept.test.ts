@@ -52,14 +52,17 @@ describe.skipIf(reason !== undefined)(`interception${reason === undefined ? '' :
     expect(said).toContain(`220 you are ${own}\r\n`);
   });
 
-  test('other ports, other interfaces, private networks and the router itself are left alone', async () => {
-    const [ssh, guest, own, inside] = await Promise.all([
+  test('other ports, other interfaces, private networks and the router, from it and to it, are left alone', async () => {
+    const [ssh, routers, guest, own, inside] = await Promise.all([
       office.banner(office.client, MAIL_V4, 22),
+      // It has no mail server.
+      office.banner(office.client, ROUTER_V4, 25),
       office.send(office.guest, MAIL_V4, 'guest'),
       office.send(office.router, MAIL_V4, 'router'),
       office.send(office.client, PRIVATE_MAIL, 'private'),
     ]);
     expect(ssh).toContain(`SSH-2.0-for ${CLIENT_V4}`);
+    expect(routers).toContain('ECONNREFUSED');
     expect([guest.peer, own.peer, inside.peer]).toEqual([GUEST_V4, ROUTER_V4, CLIENT_V4]);
   });
 
@@ -76,7 +79,11 @@ describe.skipIf(reason !== undefined)(`interception${reason === undefined ? '' :
     const open = await office.hold(MAIL_V4, 'open');
     // To set the rules anew disturbs nobody.
     await up();
-    await agent.beginStop();
+    // Not how a unit is stopped: there is somebody for whom the rules still bring.
+    agent.signal('SIGTERM');
+    await agent.untilEvents('draining', 1);
+    expect(await office.send(office.client, MAIL_V4, 'late')).toMatchObject({ peer: SITE_V4 });
+    await agent.release();
     expect(await office.send(office.client, MAIL_V4, 'meanwhile')).toMatchObject({ peer: CLIENT_V4 });
     expect(await office.send(office.client, MAIL_V6, 'meanwhile6')).toMatchObject({ peer: CLIENT_V6 });
     open.kill('SIGUSR2');

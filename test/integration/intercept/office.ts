@@ -85,9 +85,14 @@ export class AgentService {
     process.kill(Number(/^main pid (\d+)/u.exec(this.output)?.[1]), signal);
   }
 
+  /** ExecStop=. */
+  async release(): Promise<void> {
+    for (const command of unitCommands('ExecStop')) await this.#router.run('sh', ['-c', command]);
+  }
+
   /** Begins what `systemctl stop` does: ExecStop=, and then SIGTERM. */
   async beginStop(): Promise<void> {
-    for (const command of unitCommands('ExecStop')) await this.#router.run('sh', ['-c', command]);
+    await this.release();
     this.signal('SIGTERM');
     await this.untilEvents('draining', 1);
   }
@@ -303,6 +308,6 @@ export class Office {
 }
 
 /** The commands of a key of sekisho-agent.service, without the prefixes of systemd.service(5). */
-export function unitCommands(key: string): string[] {
+function unitCommands(key: string): string[] {
   return [...readFileSync(UNIT, 'utf8').matchAll(new RegExp(`^${key}=[-+]*(.*)$`, 'gmu'))].map(([, command = '']) => command);
 }
