@@ -128,6 +128,14 @@ test.each(['container', 'kubernetes/base'])('clamd.conf of %s says what inspecti
   expect(Number(value('MaxThreads'))).toBeGreaterThanOrEqual(config.relay.inspect?.maxScansPerScanner ?? Number.NaN);
 });
 
+test('the rights for Redis are the documented ones, here and in what the page tells to type', () => {
+  const rights = (text: string): Set<string> => new Set([...text.matchAll(/(?<=\s)\+[a-z]+/gu)].map(([right]) => right));
+  const documented = rights(read('docs/operations.md').replaceAll('`', ' '));
+  expect(documented.size).toBeGreaterThan(10);
+  expect(rights(read('deploy/container/users.acl'))).toEqual(documented);
+  expect(rights(read('docs/containers.md'))).toEqual(documented);
+});
+
 test('a real Redis takes the configuration of compose, and our store is content with the rights it gives', async () => {
   const temp = await makeTempDir('containers');
   const socket = join(temp.path, 'redis.sock');

@@ -46,6 +46,7 @@ const drained = { state: 'draining', override: { drain: true, by: 'anna' }, sess
 
 test.each<[string, Parameters<typeof status>[0], RegExp[]]>([
   ['no other relay is up', { relays: [relay('s1'), relay('s2', down), relay('s3', { state: 'overloaded', reason: 'CPU' })] }, [/^warning relays: s2 is DOWN: connection refused$/u, /^warning relays: s3 is OVERLOADED: CPU$/u, /^stop relays: no other relay/u]],
+  ['the only relay', { relays: [relay('s1')] }, [/^warning relays: it is the only relay of the site/u]],
   ['another one is still drained', { relays: [relay('s1'), relay('s2', drained), relay('s3')] }, [/^warning relays: s2 is still drained, by anna; .*sekisho table undrain s2 --config site\.yaml$/u]],
   ['too little room', { relays: [relay('s1', { sessions: 90 }), relay('s2', { sessions: 60 }), relay('s3', { sessions: 60 })] }, [/^stop relays: it has 90 sessions, and s2, s3 have room for 80/u]],
   ['too much load', { relays: [relay('s1', { score: 0.8 }), relay('s2', { score: 0.8 })] }, [/^warning relays: the others would be at about 160 %/u]],

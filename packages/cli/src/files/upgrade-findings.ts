@@ -40,7 +40,8 @@ function relayFindings({ table }: Status, { server, drained, options }: UpgradeQ
   const findings = others.flatMap((relay) => outOfService(relay, options));
   if (table.panic) findings.push(stop('relays', 'the table is in panic: nearly all relays are marked. Find out why before one more is taken out (sekisho status).'));
   const up = others.filter(({ state }) => state === 'up');
-  if (up.length === 0) findings.push(stop('relays', 'no other relay of the site is up: its agents would go to other sites, or directly. Bring another one up first.'));
+  if (others.length === 0) findings.push(warning('relays', 'it is the only relay of the site: without it its agents go to other sites, or directly'));
+  else if (up.length === 0) findings.push(stop('relays', 'no other relay of the site is up: its agents would go to other sites, or directly. Bring another one up first.'));
   else findings.push(drained ? ok('relays', `${names(up)} carry on`) : roomFinding(own, up));
   return drained ? [...findings, sessionsFinding(own, options)] : [...findings, ...loadFinding(own, up)];
 }
