@@ -30,7 +30,7 @@ const MAX_CONNECT_TIMES = 5000;
 
 /** The counters of a worker. They are added to at each event, and taken away with each report. */
 export class Tally {
-  readonly sessions: Record<SessionState, number> = { preamble: 0, connecting: 0, streaming: 0, closing: 0 };
+  readonly sessions: Record<SessionState, number> = { preamble: 0, connecting: 0, streaming: 0, scanning: 0, closing: 0 };
   bytesUp = 0;
   bytesDown = 0;
   #outcomes: Partial<Record<Outcome, number>> = {};

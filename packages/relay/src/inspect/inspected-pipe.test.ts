@@ -343,7 +343,7 @@ describe('POP3', () => {
     await new Promise<void>((resolve) => slow.listen(path, resolve));
     rig.defer(() => slow.close());
     const server = pop3Server([Buffer.from(CLEAN)]);
-    const { agent, destination } = await rig.path(server.serve, {
+    const { worker, agent, destination } = await rig.path(server.serve, {
       inspect: inspect({ clamd: [`unix:${path}`], scanTimeoutMs: 2500, onUnscannable: { ...inspect().onUnscannable, timeout: 'pass', scannerDown: 'pass' } }),
       deadlines: { ...DEFAULT_DEADLINES, keepAliveMs: 600 },
     });
@@ -352,7 +352,9 @@ describe('POP3', () => {
     await says(session, /^\+OK ready/u);
     session.stream.write(RETR);
     await expect.poll(() => text(session), PATIENCE).toBe(`+OK ready\r\n+OK ${CLEAN.length} octets\r\nF`);
+    expect(worker.report().sessions).toMatchObject({ streaming: 0, scanning: 1 });
     await says(session, /\r\n\.\r\n$/u);
+    expect(worker.report().sessions).toMatchObject({ streaming: 1, scanning: 0 });
     expect(text(session)).toBe(`+OK ready\r\n+OK ${CLEAN.length} octets\r\n${CLEAN}.\r\n`);
     for (const socket of held) socket.destroy();
   });

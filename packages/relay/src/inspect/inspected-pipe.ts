@@ -8,6 +8,10 @@ import { ViewRun } from './view-run.ts';
 
 /** What a session hears of its inspected pipe, besides what it hears of any. */
 export interface InspectedPipeOwner extends SpliceOwner {
+  /** A message has ended and is judged. */
+  onScan(): void;
+  /** It has its verdict, or nobody wants it any more. */
+  onScanOver(): void;
   onVerdict(verdict: Verdict): void;
   onUninspected(cause: UninspectedCause): void;
   onViolation(violation: Violation): void;
@@ -205,6 +209,7 @@ export class InspectedPipe implements MuxStreamHandler, InspectorSink {
   }
 
   async #settle(message: Message): Promise<void> {
+    this.#owner.onScan();
     const { verdict, disposition } = await this.#inspection.judge(message.spool, {
       protocol: this.#protocol,
       bytes: message.bytes,
@@ -215,6 +220,7 @@ export class InspectedPipe implements MuxStreamHandler, InspectorSink {
     });
     if (this.#message !== message) return;
     message.isJudged = true;
+    this.#owner.onScanOver();
     this.#owner.onVerdict(verdict);
     this.#inspector.decide(disposition);
     if (this.#releaseFrom === undefined) this.#dropMessage();
@@ -257,7 +263,10 @@ export class InspectedPipe implements MuxStreamHandler, InspectorSink {
     this.#message = undefined;
     clearInterval(message.keepAlive);
     // An abort makes an exception, stack and all: not for nothing.
-    if (!message.isJudged) message.abort.abort();
+    if (!message.isJudged) {
+      message.abort.abort();
+      this.#owner.onScanOver();
+    }
     message.spool.discard();
   }
 

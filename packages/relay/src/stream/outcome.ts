@@ -13,5 +13,6 @@ export const OUTCOMES = [
 ] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 
-export const SESSION_STATES = ['preamble', 'connecting', 'streaming', 'closing'] as const;
+/** `scanning`: a message has ended, and its verdict is waited for. */
+export const SESSION_STATES = ['preamble', 'connecting', 'streaming', 'scanning', 'closing'] as const;
 export type SessionState = (typeof SESSION_STATES)[number];

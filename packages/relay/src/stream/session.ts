@@ -182,6 +182,14 @@ export class Session implements MuxStreamHandler, RaceHandler, InspectedPipeOwne
     else this.#finish(this.#ended(end === 'completed' ? 'completed' : 'server_reset'));
   }
 
+  onScan(): void {
+    if (this.#state === 'streaming') this.#move('scanning');
+  }
+
+  onScanOver(): void {
+    if (this.#state === 'scanning') this.#move('streaming');
+  }
+
   onVerdict(verdict: Verdict): void {
     this.#findings?.verdict(verdict);
     this.#touch();

@@ -4,7 +4,7 @@ import type { Unable, WorkerReport } from '../worker.ts';
 import { RelayMetrics, type RelayNow } from './relay-metrics.ts';
 
 const report = (unable?: Unable): WorkerReport => ({
-  sessions: { preamble: 0, connecting: 1, streaming: 2, closing: 0 },
+  sessions: { preamble: 0, connecting: 1, streaming: 2, scanning: 0, closing: 0 },
   devices: 1,
   loopDelayUs: 0,
   unable,
