@@ -5,7 +5,7 @@ import { type Dnsmasq, startDnsmasq } from '../kit/dnsmasq.ts';
 import { Sekisho } from '../kit/mesh.ts';
 import { runProcess } from '../kit/process.ts';
 import { makeTempDir, type TempDir } from '../kit/temp-dir.ts';
-import { DNS, LINE_PREFIX, MAIL, MANAGER_NAME, OFFICES, OPERATOR, SITES, ZONE_TTL_S } from './addresses.ts';
+import { DNS, IMPOSTOR, LINE_PREFIX, MAIL, MANAGER_NAME, OFFICES, OPERATOR, SITES, ZONE_TTL_S } from './addresses.ts';
 import { Internet, type Line } from './internet.ts';
 import { Ledger, type LedgerSummary } from './ledger.ts';
 import { MailServers } from './mail-servers.ts';
@@ -61,6 +61,7 @@ export class Lab {
   prometheus: Prometheus | undefined;
   readonly directory: string;
   readonly #temp: TempDir;
+  #impostor: Line | undefined;
 
   private constructor(parts: LabParts) {
     this.#temp = parts.temp;
@@ -139,6 +140,12 @@ export class Lab {
   /** Enters the managers of these sites in DNS, and no others. */
   async publish(sites: readonly LabSite[], others: readonly string[] = []): Promise<void> {
     await this.dns.set(MANAGER_NAME, [...sites.flatMap(({ managers }) => managers.map(({ address }) => address)), ...others]);
+  }
+
+  /** A line at which nobody of ours is; made once. */
+  async impostorLine(): Promise<Line> {
+    this.#impostor ??= await this.internet.line({ name: 'impostor', gateway: IMPOSTOR.gateway, addresses: [IMPOSTOR.address], prefix: LINE_PREFIX });
+    return this.#impostor;
   }
 
   startTraffic(): void {

@@ -1,5 +1,5 @@
 import { createServer, type Server, type Socket } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type Sekisho, setKeys } from '../kit/mesh.ts';
 import type { Namespace } from '../kit/netns.ts';
@@ -124,6 +124,18 @@ export class LabOffice {
     await this.intercept('up');
   }
 
+  /** Another device in this office, whose clients must dial its port at the router; it is the caller's to end. */
+  async startExtraAgent(init: { mac: string; port: number; name: string; operator: string }): Promise<TestProcess> {
+    const { mac, port, name, operator } = init;
+    const file = join(dirname(this.file), `${this.name}-${name}.yaml`);
+    await this.#sekisho.mustRun('device', 'enroll', mac, '--operator', operator, '--label', name, '--out', file);
+    setKeys(file, { 'dns.servers': [`${DNS.address}:53`], 'dns.minTtl': `${ZONE_TTL_S}s` });
+    const forward = `${this.plan.lan.router}:${port}=${MAIL.address}:25`;
+    const agent = await this.line.namespace.start(this.#sekisho.command('agent', '--config', file, '--forward', forward));
+    await this.line.namespace.waitForListener(agent, port, START_TIMEOUT_MS);
+    return agent;
+  }
+
   /** What the agent's unit does at its start and after its end. */
   async intercept(order: 'up' | 'down'): Promise<void> {
     const { command, args = [] } = this.#sekisho.command('intercept', order, ...(order === 'up' ? ['--config', this.file] : []));
@@ -206,6 +218,17 @@ export class LabOffice {
     return recent.filter((session) => session.time - session.durationMs >= time);
   }
 
+  /** Lines of an event in the present agent's log since a time. */
+  eventsSince(event: string, time: number): Record<string, unknown>[] {
+    return linesOf(this.agent.stdout.toString(), event).filter((line) => new Date(String(line['time'])).getTime() >= time);
+  }
+
+  /** The sites of its leases since a time, without repetitions: how often it moved. */
+  movesSince(time: number): string[] {
+    const sites = this.eventsSince('lease', time).map(({ site }) => String(site));
+    return sites.filter((site, index) => site !== sites[index - 1]);
+  }
+
   /** Of all its agents, one after the other. */
   logs(): { readonly name: string; readonly output: string }[] {
     const agents = this.#agents.map((agent, index) => ({ name: `agent-${index + 1}`, output: agent.output }));
@@ -219,12 +242,16 @@ export class LabOffice {
   }
 
   #sessionsIn(log: string): AgentSession[] {
-    return log
-      .split('\n')
-      .filter((line) => line.startsWith('{') && line.includes('"event":"session"'))
-      .map((line) => {
-        const { time, ...rest } = JSON.parse(line) as AgentSession & { time: string | number };
-        return { ...rest, office: this.name, time: new Date(time).getTime() };
-      });
+    return linesOf(log, 'session').map((line) => {
+      const { time, ...rest } = line as unknown as AgentSession & { time: string | number };
+      return { ...rest, office: this.name, time: new Date(time).getTime() };
+    });
   }
+}
+
+function linesOf(log: string, event: string): Record<string, unknown>[] {
+  return log
+    .split('\n')
+    .filter((line) => line.startsWith('{') && line.endsWith('}') && line.includes(`"event":"${event}"`))
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
 }

@@ -118,7 +118,7 @@ export class Prometheus {
 
 /** The targets of a site or an office, each with a label that says whose it is. */
 export function targetsOf(kind: 'site' | 'office', name: string, addresses: readonly { readonly address: string; readonly server: string; readonly role: keyof typeof METRICS_PORTS }[]): PrometheusInit['targets'] {
-  return addresses.map(({ address, server, role }) => ({ job: `sekisho-${role}`, target: `${address}:${METRICS_PORTS[role]}`, labels: { [kind]: name, server } }));
+  return addresses.map(({ address, server, role }) => ({ job: `sekisho-${role}`, target: `${address}:${METRICS_PORTS[role]}`, labels: { [kind]: name, server, role } }));
 }
 
 interface RangeAnswer {

@@ -4,9 +4,19 @@ import { namespacesAllowed } from '../kit/netns.ts';
 import { Lab } from './lab.ts';
 import { human, markdown, oneLine } from './report.ts';
 import { play, type Scenario, type ScenarioResult } from './scenario.ts';
+import { CONTROL_SCENARIOS } from './scenarios/control.ts';
+import { DEVICE_SCENARIOS } from './scenarios/devices.ts';
+import { LINE_SCENARIOS } from './scenarios/lines.ts';
+import { PART_SCENARIOS } from './scenarios/parts.ts';
 import { SITE_SCENARIOS } from './scenarios/sites.ts';
 
-const SCENARIOS: readonly Scenario[] = [...SITE_SCENARIOS].sort((a, b) => a.number - b.number);
+const SCENARIOS: readonly Scenario[] = [
+  ...SITE_SCENARIOS,
+  ...LINE_SCENARIOS,
+  ...CONTROL_SCENARIOS,
+  ...PART_SCENARIOS,
+  ...DEVICE_SCENARIOS,
+].sort((a, b) => a.number - b.number);
 
 const USAGE = `npm run lab -- [--only 1,2] [--quick] [--json | --markdown] [--keep DIRECTORY] [--command FILE]
 

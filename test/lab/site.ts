@@ -33,10 +33,12 @@ export interface Unit {
 
 /** The service manager waits so long before it starts a service again, as `RestartSec=1` says. */
 const RESTART_AFTER_MS = 1000;
+const STOP_GRACE_MS = 60_000;
 const START_TIMEOUT_MS = 60_000;
 const PORTS: Record<Role, number> = { manager: 7025, relay: 7026, auth: 7028 };
 const START_ORDER: readonly Role[] = ['auth', 'relay', 'manager'];
 const MANAGING = 2;
+const TICKET_TTL = '1m';
 
 /** A site: five servers that are addresses in one namespace, a Redis and two clamds. Lasts until `stop`. */
 export class LabSite {
@@ -84,6 +86,8 @@ export class LabSite {
     const scanners = await Promise.all([1, 2].map(() => startClamd()));
     setKeys(file, {
       'store.url': `redis+unix:${redis.socketPath}`,
+      // Short, so that what happens when a lease ends can be waited for.
+      'auth.ticketTtl': TICKET_TTL,
       'relay.workers': 1,
       'relay.dns.servers': [`${DNS.address}:53`],
       'relay.destinations.allow': MAIL_NETWORKS,
@@ -128,6 +132,13 @@ export class LabSite {
     await this.line.namespace.waitForListener(child, PORTS[role], START_TIMEOUT_MS);
   }
 
+  /** Ends these and starts them again, with these variables of the environment from now on. */
+  async restart(units: readonly Unit[], env: Readonly<Record<string, string>> = {}): Promise<void> {
+    await Promise.all(units.map((unit) => this.killUnit(unit)));
+    for (const unit of units) unit.env = env;
+    for (const role of START_ORDER) await Promise.all(units.filter((unit) => unit.role === role).map((unit) => this.startUnit(unit)));
+  }
+
   unit(server: string, role: Role): Unit {
     const found = this.units.find((unit) => unit.server === server && unit.role === role);
     if (found === undefined) throw new Error(`there is no ${role} on ${server} of ${this.name}`);
@@ -140,6 +151,13 @@ export class LabSite {
     unit.process = undefined;
     child?.kill('SIGKILL');
     await child?.exited;
+  }
+
+  /** Politely, as the service manager does: it may finish what it has begun. */
+  async stopUnit(unit: Unit): Promise<void> {
+    const child = unit.process;
+    unit.process = undefined;
+    await child?.stop(STOP_GRACE_MS);
   }
 
   /** The whole site at once, with its Redis and its scanners. */
@@ -163,11 +181,16 @@ export class LabSite {
   }
 
   /** What the managers say of each relay, one row a manager and relay; empty while no manager answers. */
-  async relayStates(): Promise<{ readonly manager: string; readonly relay: string; readonly state: string; readonly sessions: number }[]> {
+  async relayStates(): Promise<RelayRow[]> {
+    return (await this.tables()).flatMap(({ name: manager, table }) => (table?.relays ?? []).map((row) => ({ ...row, manager, relay: row.name })));
+  }
+
+  /** What `sekisho status --json` says of managers; empty while none answers. */
+  async tables(): Promise<readonly ManagerStatus[]> {
     const { code, stdout } = await this.run('status', '--json');
     if (code !== 0) return [];
     const { managers = [] } = JSON.parse(stdout.toString()) as { managers?: ManagerStatus[] };
-    return managers.flatMap(({ name: manager, table }) => (table?.relays ?? []).map(({ name, state, sessions }) => ({ manager, relay: name, state, sessions })));
+    return managers;
   }
 
   /** Of everything that ran here, by `server-role`. */
@@ -193,7 +216,19 @@ export class LabSite {
   }
 }
 
+/** A relay as a manager sees it. */
+export interface RelayRow {
+  readonly manager: string;
+  readonly relay: string;
+  readonly state: string;
+  readonly share: number;
+  readonly sessions: number;
+}
+
 interface ManagerStatus {
   readonly name: string;
-  readonly table?: { readonly relays?: readonly { readonly name: string; readonly state: string; readonly sessions: number }[] };
+  readonly table?: {
+    readonly panic: boolean;
+    readonly relays: readonly (Omit<RelayRow, 'manager' | 'relay'> & { readonly name: string })[];
+  };
 }

@@ -1,0 +1,104 @@
+import { join } from 'node:path';
+import { IMPOSTOR } from '../addresses.ts';
+import { directAllowed, type Scenario } from '../scenario.ts';
+
+/** What decides how mail goes: managers, DNS, stores, clocks. */
+
+const SHIFT_MS = 600_000;
+const IMPOSTOR_PROGRAM = join(import.meta.dirname, '../impostor.ts');
+const SHIFTED_CLOCK = join(import.meta.dirname, '../shifted-clock.ts');
+/** A lease in the lab lasts a minute, and an agent believes in one for at most half a minute more. */
+const LEASES_END_MS = 100_000;
+
+const managersSilent: Scenario = {
+  number: 7,
+  name: 'all managers silent: direct, and back',
+  async run(stage) {
+    const { lab } = stage;
+    stage.now('all managers of all sites stop dead (SIGSTOP)');
+    for (const site of lab.sites) site.pause(site.managers);
+    const since = Date.now();
+    await stage.until('the leases have ended: every office goes directly', LEASES_END_MS, () =>
+      lab.offices.every((office) => office.lastSession()?.route === 'direct'),
+    );
+    const { direct = 0, none = 0, ...relayed } = stage.sitesSince(since);
+    stage.note(`until then ${Object.values(relayed).reduce((sum, count) => sum + count, 0)} sessions were relayed by the leases, ${direct} went directly, ${none} nowhere`);
+    await stage.flow(5000);
+    stage.now('the managers go on');
+    for (const site of lab.sites) site.resume(site.managers);
+    await stage.relayedElsewhere([], 60_000, 'every office is relayed again');
+  },
+  judge: directAllowed,
+};
+
+const dns: Scenario = {
+  number: 8,
+  name: 'DNS dead; DNS answering with a poisoned address',
+  async run(stage) {
+    const { lab } = stage;
+    stage.now('DNS does not answer');
+    lab.dns.pause();
+    await stage.flow(15_000);
+    stage.note(`sessions meanwhile: ${JSON.stringify(stage.sitesSince(stage.faultAt ?? 0))}`);
+    lab.dns.resume();
+    const line = await lab.impostorLine();
+    const impostor = await line.namespace.start({ command: process.execPath, args: [IMPOSTOR_PROGRAM] });
+    await impostor.waitForOutput(/listening at 7026/u);
+    stage.now('a poisoned address among the good ones');
+    await lab.publish(lab.sites, [IMPOSTOR.address]);
+    await stage.flow(12_000);
+    stage.now('only the poisoned address is left');
+    await lab.publish([], [IMPOSTOR.address]);
+    await stage.flow(20_000);
+    const heard = JSON.parse(impostor.stdout.toString().trim().split('\n').at(-1)?.replace(/^listening.*/u, '{}') ?? '{}') as { connections?: number; bytes?: number };
+    stage.note(`the impostor had ${heard.connections ?? 0} connections and heard ${heard.bytes ?? 0} bytes`);
+    stage.expect((heard.connections ?? 0) > 0, 'nobody came to the impostor: this has shown nothing');
+    stage.expect((heard.bytes ?? 0) === 0, `the impostor heard ${heard.bytes} bytes`);
+    await lab.publish(lab.sites);
+    await impostor.stop();
+  },
+};
+
+const redis: Scenario = {
+  number: 11,
+  name: 'Redis of a site stopped, paused, flushed',
+  async run(stage) {
+    const site = stage.siteOf();
+    stage.now(`${site.name}: Redis is killed`);
+    await site.redis.kill();
+    await stage.flow(20_000);
+    await site.redis.restart();
+    await stage.flow(5000);
+    stage.now(`${site.name}: Redis stops dead`);
+    site.redis.pause();
+    await stage.flow(20_000);
+    site.redis.resume();
+    await stage.flow(5000);
+    stage.now(`${site.name}: Redis is flushed`);
+    await site.redis.flush();
+    await stage.flow(10_000);
+    stage.note(`its sessions meanwhile: ${stage.sitesSince(stage.faultAt ?? 0)[site.name] ?? 0}`);
+  },
+};
+
+const clock: Scenario = {
+  number: 12,
+  name: 'a clock 10 minutes off on one site',
+  async run(stage) {
+    const site = stage.siteOf();
+    stage.now(`${site.name}: all of it starts again with its clock 10 minutes ahead`);
+    await site.restart(site.units, { NODE_OPTIONS: `--import=${SHIFTED_CLOCK}`, LAB_CLOCK_SHIFT_MS: String(SHIFT_MS) });
+    const since = Date.now();
+    await stage.flow(30_000);
+    stage.note(`sessions meanwhile: ${JSON.stringify(stage.sitesSince(since))}`);
+    stage.now(`${site.name}: 10 minutes behind`);
+    await site.restart(site.units, { NODE_OPTIONS: `--import=${SHIFTED_CLOCK}`, LAB_CLOCK_SHIFT_MS: String(-SHIFT_MS) });
+    const again = Date.now();
+    await stage.flow(30_000);
+    stage.note(`sessions meanwhile: ${JSON.stringify(stage.sitesSince(again))}`);
+    stage.now(`${site.name}: its clock is right`);
+    await site.restart(site.units, {});
+  },
+};
+
+export const CONTROL_SCENARIOS: readonly Scenario[] = [managersSilent, dns, redis, clock];
