@@ -4,7 +4,8 @@ export { ManagerResolver } from './resolver.ts';
 export { trace, type TraceStep } from './trace.ts';
 
 // What an agent decides, pure: for the simulator, which runs it under a virtual clock.
-export { type Command, followsNewcomers, Steering, type SteeringInit } from './steering.ts';
+export { followsNewcomers, Steering } from './steering.ts';
+export type { Command, SteeringInit } from './steering-terms.ts';
 export type { Lease, LeaseOffer } from './lease-state.ts';
 export { newRelays, type RelayOfLease } from './lease-relays.ts';
 export { LinkHealth } from './link-health.ts';

@@ -8,7 +8,8 @@ import { ControlSession, type ControlSessionHandler, type Hello } from './contro
 import type { ManagerFailure } from './manager-set.ts';
 import type { ManagerResolver } from './resolver.ts';
 import type { SlowSite } from './site-quality.ts';
-import type { Command, Steering } from './steering.ts';
+import type { Steering } from './steering.ts';
+import type { Command } from './steering-terms.ts';
 
 export interface ManagerClientComponents {
   readonly steering: Steering;

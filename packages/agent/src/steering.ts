@@ -1,41 +1,20 @@
 import { REFUSALS, type RefusalCode } from '@sekisho/wire';
-import { type BackoffInit, pauseMs } from './backoff.ts';
-import { type Lease, type LeaseOffer, LeaseState, type Refused } from './lease-state.ts';
+import { type Lease, type LeaseOffer, LeaseState } from './lease-state.ts';
 import { ManagerSearch } from './manager-search.ts';
-import { type ManagerFailure, type ManagerHealth, ManagerSet } from './manager-set.ts';
-import { isOptional, MOVE_REASONS, type MoveReason } from './moves.ts';
-import { inRandomOrder } from './random-order.ts';
-import { type DirectReason, decideRoute, type FailMode, type Route, type RouteView, withoutMesh } from './route.ts';
-import { ShunnedSites } from './shunned-sites.ts';
+import { type ManagerFailure, ManagerSet } from './manager-set.ts';
+import { isOptional, type MoveReason } from './moves.ts';
+import { type DirectReason, decideRoute, type Route, type RouteView, withoutMesh } from './route.ts';
+import { queueOf, type SearchPlan } from './search-queue.ts';
+import { type Move, SiteMoves } from './site-moves.ts';
 import type { SlowSite } from './site-quality.ts';
+import type { Command, SteeringInit, SteeringStatus } from './steering-terms.ts';
 import { Trouble } from './trouble.ts';
-import { Zone, type ZoneAnswer, type ZoneInit } from './zone.ts';
+import { Zone, type ZoneAnswer } from './zone.ts';
 
-export interface SteeringInit {
-  readonly zone: ZoneInit;
-  readonly failMode: FailMode;
-  readonly managerStaggerMs: number;
-  readonly managerBudgetMs: number;
-  /** After which a manager that failed is tried again. */
-  readonly managerRetry: BackoffInit;
-  /** After which a device that was refused asks again. */
-  readonly refusalRetry: BackoffInit;
-  /** An agent that has a lease waits up to so long before it moves, or asks in place of a lost relay: the others do, too. */
-  readonly moveJitterMs: number;
-  /** After so long on average, with one manager, an agent chooses anew among all: so those that were dead get their share again. */
-  readonly rehomeMs: number;
+/** A search that is to begin. */
+interface PlannedSearch extends SearchPlan {
+  readonly atMs: number;
 }
-
-/** What is to be done outside; each is answered by the event named. */
-export type Command =
-  /** lookedUp() */
-  | { readonly type: 'lookUp' }
-  /** Say hello, over the connection to this address or a new one: leased(), refused() or lost() */
-  | { readonly type: 'ask'; readonly address: string }
-  /** Connect, see whether a ping is answered, close: answered() or lost() */
-  | { readonly type: 'probe'; readonly address: string }
-  /** End the connection to this address, or the attempt at one, because of `cause` if it failed; no event comes of it. */
-  | { readonly type: 'drop'; readonly address: string; readonly cause: ManagerFailure | undefined };
 
 interface Attempt {
   readonly purpose: 'lease' | 'renew' | 'probe';
@@ -45,40 +24,6 @@ interface Attempt {
   isUrgent: boolean;
 }
 
-/** A search that is to begin. */
-interface Plan {
-  readonly atMs: number;
-  readonly reason: MoveReason | undefined;
-  /** Only these are asked. */
-  readonly only?: readonly string[] | undefined;
-  /** A manager that takes longer is no better than the one that we have. */
-  readonly withinMs?: number | undefined;
-}
-
-export interface SteeringStatus {
-  readonly manager: string | undefined;
-  readonly managers: readonly ManagerHealth[];
-  readonly lease: Lease | undefined;
-  readonly refused: Refused | undefined;
-  readonly absence: DirectReason | undefined;
-  readonly searching: boolean;
-  /** Sites that were left though they answer, and until when nobody goes back by choice. */
-  readonly shunned: readonly { readonly site: string; readonly untilMs: number }[];
-  /** Changes of site since the start. */
-  readonly moves: Readonly<Record<MoveReason, number>>;
-}
-
-/** The last change of site. */
-export interface Move {
-  readonly reason: MoveReason;
-  readonly from: string;
-  readonly to: string;
-}
-
-/** After the site was slow, and nobody who was asked was quicker: perhaps it is our own line. */
-const SLOW_RETRY: BackoffInit = { firstMs: 60_000, maxMs: 1_800_000 };
-/** So many are asked whether they are quicker. */
-const SLOW_CANDIDATES = 2;
 /** TCP, TLS and the hello itself: what a lease from a new manager takes at least. */
 const HELLO_ROUND_TRIPS = 3;
 
@@ -100,18 +45,12 @@ export class Steering {
   /** The manager whose control connection we keep. */
   #current: string | undefined;
   #search: ManagerSearch | undefined;
-  #plan: Plan | undefined;
+  #plan: PlannedSearch | undefined;
   /** A search, or the first look-up, has ended with nothing. */
   #nobody = false;
   #lastHelloMs = Number.NEGATIVE_INFINITY;
   readonly #trouble: Trouble;
-  readonly #shunned: ShunnedSites;
-  readonly #moves = Object.fromEntries(MOVE_REASONS.map((reason) => [reason, 0])) as Record<MoveReason, number>;
-  #rehomeAtMs = Number.POSITIVE_INFINITY;
-  #slowSearches = 0;
-  #slowAgainAtMs = Number.NEGATIVE_INFINITY;
-  /** The last change of site, if there was one. */
-  lastMove: Move | undefined = undefined;
+  readonly #moves: SiteMoves;
 
   constructor(components: { readonly random: () => number }, init: SteeringInit) {
     this.#random = components.random;
@@ -120,7 +59,7 @@ export class Steering {
     this.#managers = new ManagerSet(components, { retry: init.managerRetry });
     this.#leases = new LeaseState(components, { retry: init.refusalRetry });
     this.#trouble = new Trouble(components, { jitterMs: init.moveJitterMs });
-    this.#shunned = new ShunnedSites(components);
+    this.#moves = new SiteMoves(components, { rehomeMs: init.rehomeMs });
   }
 
   /** What is to be done now; each command is given out once. */
@@ -238,7 +177,7 @@ export class Steering {
   /** The site in use answers much more slowly than it did. */
   siteSlow(nowMs: number, { site, medianMs }: SlowSite): void {
     const isBusy = this.#search !== undefined || this.#plan !== undefined || this.#isBlocked(nowMs);
-    if (this.#current === undefined || isBusy || nowMs < this.#slowAgainAtMs || this.#leases.live(nowMs)?.site !== site) return;
+    if (this.#current === undefined || isBusy || nowMs < this.#moves.slowAgainAtMs || this.#leases.live(nowMs)?.site !== site) return;
     const atMs = nowMs + this.#init.moveJitterMs * this.#random();
     // Half as long, or it is not worth it: when it is our own line, everybody is as slow.
     this.#plan = { atMs, reason: 'slow', withinMs: (HELLO_ROUND_TRIPS * medianMs) / 2 };
@@ -271,7 +210,7 @@ export class Steering {
       const patienceEndsMs = startedAtMs + this.#init.managerStaggerMs;
       if (purpose === 'renew' && patienceEndsMs > this.#nowMs) atMs = Math.min(atMs, patienceEndsMs);
     }
-    if (this.#current !== undefined) atMs = Math.min(atMs, this.#renewAtMs(this.#current), this.#probeAtMs(), this.#rehomeAtMs);
+    if (this.#current !== undefined) atMs = Math.min(atMs, this.#renewAtMs(this.#current), this.#probeAtMs(), this.#moves.rehomeAtMs);
     const expiresAtMs = this.#leases.live(this.#nowMs)?.expiresAtMs;
     return Math.min(atMs, expiresAtMs ?? Number.POSITIVE_INFINITY);
   }
@@ -312,6 +251,11 @@ export class Steering {
     return this.#managers.isAlive(address);
   }
 
+  /** The last change of site, if there was one. */
+  get lastMove(): Move | undefined {
+    return this.#moves.last;
+  }
+
   /** The managers that are thought dead. */
   get dead(): string[] {
     return this.#managers.dead;
@@ -329,8 +273,8 @@ export class Steering {
       refused: this.#leases.refused,
       absence: this.#absence,
       searching: this.#search !== undefined,
-      shunned: this.#shunned.list(nowMs),
-      moves: { ...this.#moves },
+      shunned: this.#moves.shunned(nowMs),
+      moves: this.#moves.counts,
     };
   }
 
@@ -387,13 +331,16 @@ export class Steering {
     return Math.max(someoneAtMs, blockedUntilMs);
   }
 
-  #beginSearch(nowMs: number, plan: Omit<Plan, 'atMs'> | undefined): void {
+  #beginSearch(nowMs: number, plan: SearchPlan | undefined): void {
     const reason = plan?.reason;
     this.#plan = undefined;
     this.#search = new ManagerSearch(
       { random: this.#random },
       {
-        queue: this.#queueOf(nowMs, plan),
+        queue: queueOf(
+          { managers: this.#managers, random: this.#random },
+          { nowMs, plan, site: this.#leases.lease?.site, isShunned: (site) => this.#moves.isShunned(nowMs, site) },
+        ),
         except: this.#current,
         startedAtMs: nowMs,
         staggerMs: this.#init.managerStaggerMs,
@@ -404,15 +351,6 @@ export class Steering {
         withinMs: plan?.withinMs,
       },
     );
-  }
-
-  #queueOf(nowMs: number, plan: Omit<Plan, 'atMs'> | undefined): Iterable<string> {
-    if (plan?.only !== undefined) return inRandomOrder(plan.only.filter((address) => this.#managers.has(address)), this.#random);
-    const site = this.#leases.lease?.site;
-    const isShunned = (other: string): boolean => this.#shunned.has(nowMs, other);
-    if (plan?.reason === 'relays') return this.#managers.livingElsewhere((other) => other === site || isShunned(other));
-    if (plan?.reason === 'slow') return firstOf(this.#managers.livingElsewhere((other) => other === site || isShunned(other)), SLOW_CANDIDATES);
-    return this.#managers.candidates(nowMs, (other) => (plan?.reason === 'silent' && other === site) || isShunned(other));
   }
 
   /** Looks for another manager at once, while the one in use may still answer. */
@@ -431,7 +369,7 @@ export class Steering {
     const search = this.#search;
     if (search === undefined) return true;
     const isNewSite = site !== this.#leases.lease?.site;
-    return search.accepts(site, tookMs) && !(search.isMove && isNewSite && this.#shunned.has(nowMs, site));
+    return search.accepts(site, tookMs) && !(search.isMove && isNewSite && this.#moves.isShunned(nowMs, site));
   }
 
   /** Clients have no relay: what was to wait for its turn is due. */
@@ -454,10 +392,7 @@ export class Steering {
   /** Nobody has given a lease. */
   #conclude(nowMs: number, search: ManagerSearch): void {
     this.#endSearch(nowMs, 0);
-    if (search.reason === 'slow') {
-      this.#slowSearches += 1;
-      this.#slowAgainAtMs = nowMs + pauseMs(this.#slowSearches, SLOW_RETRY, this.#random);
-    }
+    if (search.reason === 'slow') this.#moves.noneIsQuicker(nowMs);
     if (this.#current !== undefined) {
       if (this.#managers.has(this.#current)) return this.#stay(nowMs, search);
       this.#drop(this.#current);
@@ -485,13 +420,9 @@ export class Steering {
     // Whoever had its chance and left it to another is slow or silent; it may prove the contrary to a probe.
     this.#endSearch(nowMs, this.#init.managerStaggerMs);
     this.#plan = undefined;
-    this.#slowSearches = 0;
     this.#trouble.forget();
-    this.#planRehoming(nowMs);
-    if (reason === undefined || from === undefined || from === to) return;
-    this.#moves[reason] += 1;
-    this.lastMove = { reason, from, to };
-    if (reason === 'slow' || reason === 'relays') this.#shunned.shun(nowMs, from);
+    this.#moves.arrived(nowMs);
+    if (reason !== undefined && from !== undefined && from !== to) this.#moves.moved(nowMs, { reason, from, to });
   }
 
   /** Another manager takes the place of the one in use, which may have left a hello without an answer. */
@@ -502,16 +433,11 @@ export class Steering {
     if (isSilent) this.#managers.failed(current, nowMs, 'silent');
   }
 
-  /** Without memory, so that those that have been with a manager for long are not those who leave it together. */
-  #planRehoming(nowMs: number): void {
-    this.#rehomeAtMs = nowMs - Math.log(1 - this.#random()) * this.#init.rehomeMs;
-  }
-
   /** Chooses anew among all that are alive; the one in use is one of them. */
   #chooseAnew(nowMs: number): void {
-    this.#planRehoming(nowMs);
+    this.#moves.planRehoming(nowMs);
     const own = this.#leases.lease?.site;
-    const [address] = this.#managers.livingElsewhere((site) => site !== own && this.#shunned.has(nowMs, site));
+    const [address] = this.#managers.livingElsewhere((site) => site !== own && this.#moves.isShunned(nowMs, site));
     if (address !== undefined) this.#planMove(nowMs, address);
   }
 
@@ -539,7 +465,7 @@ export class Steering {
     }
     const attempt = this.#attempts.get(current);
     if (attempt?.isUrgent === true && attempt.startedAtMs + this.#init.managerStaggerMs <= nowMs) this.#searchBeside(nowMs, 'silent');
-    if (this.#rehomeAtMs <= nowMs) this.#chooseAnew(nowMs);
+    if (this.#moves.rehomeAtMs <= nowMs) this.#chooseAnew(nowMs);
     for (const address of this.#managers.due(nowMs)) {
       if (this.#attempts.has(address)) continue;
       this.#attempts.set(address, { purpose: 'probe', startedAtMs: nowMs, deadlineMs: nowMs + this.#init.managerBudgetMs, isUrgent: false });
@@ -594,15 +520,6 @@ export class Steering {
   #drop(address: string, cause?: ManagerFailure): void {
     this.#attempts.delete(address);
     this.#commands.push({ type: 'drop', address, cause });
-  }
-}
-
-function* firstOf<T>(items: Iterable<T>, count: number): Generator<T, void, undefined> {
-  let left = count;
-  for (const item of items) {
-    if (left === 0) return;
-    left -= 1;
-    yield item;
   }
 }
 

@@ -1,11 +1,10 @@
 import { type BackoffInit, pauseMs } from './backoff.ts';
-import { LEAST_RENEWAL_MS } from './lease-state.ts';
 
 /**
  * Pauses between two hellos because of relays in trouble. Not longer than a client waits: who has no relay that works
  * and finds no other site goes direct meanwhile.
  */
-const TROUBLE_RETRY: BackoffInit = { firstMs: LEAST_RENEWAL_MS, maxMs: 5000 };
+const TROUBLE_RETRY: BackoffInit = { firstMs: 1000, maxMs: 5000 };
 /** After so long without trouble the next one is a new one. */
 const TROUBLE_OVER_MS = 15_000;
 

@@ -1,7 +1,8 @@
 import type { RefusalCode, RelayAddress } from '@sekisho/wire';
 import type { Lease, LeaseOffer } from '../lease-state.ts';
 import type { LinkState, Route } from '../route.ts';
-import { Steering, type SteeringInit } from '../steering.ts';
+import { Steering } from '../steering.ts';
+import type { SteeringInit } from '../steering-terms.ts';
 
 /** How a manager behaves in virtual time. */
 export type Behaviour =
