@@ -1,5 +1,6 @@
 import { greet, secureContext } from '@sekisho/channel';
-import type { IssuedCertificate } from '@sekisho/auth';
+import { join } from 'node:path';
+import { type IssuedCertificate, Operator } from '@sekisho/auth';
 import { REFUSALS } from '@sekisho/wire';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { eventually, MANAGER_NAME, MiniSite, type TestPeer, values } from './mini-site.ts';
@@ -53,6 +54,18 @@ test('a server that calls itself a device, or says it goes direct, gets no lease
   expect(site.manager!.status().direct).toEqual({ agents: 0, hellos: 0 });
   expect(await server.hello({ versions: Buffer.from([9]) })).toMatchObject({ type: 'refuse', code: REFUSALS.VERSION.number });
   await isOver(server);
+});
+
+test('who only claims to be a server is a stranger like any other, and told nothing', async () => {
+  await site.startManager({ about: ABOUT });
+  const impostor = await Operator.init(join(site.directory, 'impostor'), { name: 'Example', managerName: MANAGER_NAME });
+  const forged = await impostor.issueSite({ site: 'tokyo-1', days: 5 });
+  for (const certificate of [forged.manager, forged.relay]) {
+    const peer = await site.agent(certificate);
+    expect(await peer.hello()).toMatchObject({ type: 'refuse', code: REFUSALS.DEVICE_REFUSED.number });
+    await isOver(peer);
+  }
+  expect(await values(site.managerMetrics)).not.toHaveProperty('sekisho_manager_server_hellos_total');
 });
 
 test('a flood of servers with one certificate leaves room for other servers, and all agents their places', async () => {
