@@ -295,6 +295,7 @@ export class Agent {
       isNews ? 'new relay' : 'lease renewed',
     );
     if (before !== undefined && before.site !== lease.site) this.#onSiteChanged(before.site);
+    this.#quality.follow(this.#clock.now(), lease.site);
     this.#pool.follow(lease);
     // The manager knows less than we do.
     if (!this.#pool.hasRelay) this.#managers.renewSoon(true);

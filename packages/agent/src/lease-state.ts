@@ -32,7 +32,7 @@ export interface Refused {
 }
 
 /** A lease is not renewed more often than this, whatever a manager says, unless a relay is in trouble. */
-export const LEAST_RENEWAL_MS = 1000;
+const LEAST_RENEWAL_MS = 1000;
 
 /** The lease in use and the last no. Pure: time and chance are passed in. */
 export class LeaseState {

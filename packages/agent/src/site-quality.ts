@@ -49,7 +49,7 @@ export class SiteQuality {
    * @returns the site when it is slow and this agent is one of those that are to leave it
    */
   note(nowMs: number, site: string, roundTripMs: number): SlowSite | undefined {
-    if (site !== this.#site) this.#begin(nowMs, site);
+    this.follow(nowMs, site);
     this.#bestMs = Math.min(this.#bestMs, roundTripMs);
     this.#samples.push({ atMs: nowMs, roundTripMs });
     if (this.#samples.length > MAX_SAMPLES) this.#samples.shift();
@@ -68,7 +68,9 @@ export class SiteQuality {
     return { site: this.#site, medianMs, bestMs: this.#bestMs, samples: recent.length };
   }
 
-  #begin(nowMs: number, site: string): void {
+  /** The site in use; of another one nothing is known yet. */
+  follow(nowMs: number, site: string): void {
+    if (site === this.#site) return;
     this.#site = site;
     this.#samples = [];
     this.#bestMs = Number.POSITIVE_INFINITY;

@@ -31,12 +31,12 @@ async function site(world: World, name: 'tokyo-1' | 'osaka-1', host: string): Pr
   return { name, manager, relays };
 }
 
-async function scene(): Promise<Scene> {
+async function scene(components: Parameters<World['agent']>[3] = {}): Promise<Scene> {
   const world = await World.create(mesh);
   const sites = [await site(world, 'tokyo-1', '127.0.1.1'), await site(world, 'osaka-1', '127.0.2.1')];
   world.publish(['127.0.1.1', '127.0.2.1']);
   const target = await destination();
-  const started = await world.agent(target, { relayRetryFirstMs: 200, relayRetryMaxMs: 500 });
+  const started = await world.agent(target, { relayRetryFirstMs: 200, relayRetryMaxMs: 500 }, {}, components);
   await until(() => started.agent.status().links[0]?.state === 'ready');
   const home = sites.find(({ name }) => name === started.agent.status().lease?.site);
   const other = sites.find((one) => one !== home);
@@ -113,4 +113,27 @@ test('the same at both sites: the client is told to come later, and never goes d
   const client = new TestClient(made.port);
   expect(await client.line()).toMatch(/^421 4\.7\.0 /u);
   expect(made.target.sockets).toHaveLength(0);
+});
+
+test('it answers much more slowly than it did: the other one is asked whether it is quicker, and new sessions go there', async () => {
+  let aheadMs = 0;
+  // A tenth of the agents are among those that leave first.
+  const made = await scene({ clock: { now: () => performance.now() + aheadMs }, random: () => 0.1 });
+  const { home, other, agent, events, port } = made;
+  const greeted = async (): Promise<void> => {
+    const client = new TestClient(port);
+    expect(await client.line()).toBe('220 hello\r\n');
+    client.socket.destroy();
+  };
+  await greeted();
+  for (const relay of home.relays) relay.script = { kind: 'late', afterMs: 250 };
+  await Promise.all(Array.from({ length: 6 }, greeted));
+  expect(agent.status().sites.slow).toMatchObject({ site: home.name });
+  aheadMs = 11_000;
+  await greeted();
+  await until(() => agent.status().lease?.site === other.name);
+  expect(events('site_slow')).toMatchObject([{ site: home.name, medianMs: expect.any(Number), bestMs: expect.any(Number) }]);
+  expect(agent.status().sites).toMatchObject({ moves: { slow: 1 }, shunned: [{ site: home.name }], slow: undefined });
+  await greeted();
+  expect(other.relays.reduce((sum, { connects }) => sum + connects.length, 0)).toBe(1);
 });

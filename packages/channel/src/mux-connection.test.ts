@@ -21,6 +21,7 @@ beforeAll(async () => {
 interface End {
   readonly connection: MuxConnection;
   readonly ends: ChannelError[];
+  readonly roundTripsMs: number[];
   goAways: number;
 }
 
@@ -37,9 +38,15 @@ function over(
     connection: new MuxConnection(
       socket,
       { role, ...PLENTY, ...init },
-      { onStream, onGoAway: () => void (end.goAways += 1), onClose: (error) => void ends.push(error) },
+      {
+        onStream,
+        onGoAway: () => void (end.goAways += 1),
+        onPong: (roundTripMs) => void end.roundTripsMs.push(roundTripMs),
+        onClose: (error) => void ends.push(error),
+      },
     ),
     ends,
+    roundTripsMs: [],
     goAways: 0,
   };
   atEnd(() => end.connection.close());
@@ -281,11 +288,14 @@ describe('liveness', () => {
     });
   };
 
-  test('an idle connection is kept alive by pings', async () => {
+  test('an idle connection is kept alive by pings, which say how long the way is', async () => {
     const { agent, relay, proxy } = await throughProxy(400);
+    proxy.set({ latencyMs: 30 });
     const before = proxy.bytesForwarded;
     await sleep(1500);
     expect([...agent.ends, ...relay.ends]).toEqual([]);
+    for (const { roundTripsMs } of [agent, relay]) expect(Math.min(...roundTripsMs)).toBeGreaterThanOrEqual(58);
+    expect(agent.roundTripsMs.length).toBeGreaterThan(2);
     // Small ones, and few: a ping and its answer are 34 bytes each with TLS.
     expect(proxy.bytesForwarded.toServer).toBeGreaterThan(before.toServer);
     expect(proxy.bytesForwarded.toServer - before.toServer).toBeLessThan(3000);

@@ -8,7 +8,7 @@ import { until } from '../../../channel/src/testing/wait.ts';
 import { type DnsServer, startDnsServer } from '../../../../test/kit/dns-server.ts';
 import { listenOn } from '../../../../test/kit/loopback-listen.ts';
 import { freePort } from '../../../../test/kit/ports.ts';
-import { type Agent, startAgent } from '../agent.ts';
+import { type Agent, type AgentComponents, startAgent } from '../agent.ts';
 import type { AgentSettings, AgentTimings } from '../settings.ts';
 import { FakeManager, type FakeManagerInit } from './fake-manager.ts';
 import { FakeRelay } from './fake-relay.ts';
@@ -80,6 +80,7 @@ export class World {
     destination: { readonly host: string; readonly port: number },
     timings: Partial<AgentTimings> = {},
     settings: Partial<AgentSettings> = {},
+    components: Pick<AgentComponents, 'clock' | 'random'> = {},
   ): Promise<TestAgent> {
     const lines: Record<string, unknown>[] = [];
     const sink = new Writable({
@@ -90,7 +91,7 @@ export class World {
     });
     const metrics = new Metrics();
     const agent = await startAgent(
-      { log: createLogger({ role: 'agent', destination: sink }), metrics },
+      { log: createLogger({ role: 'agent', destination: sink }), metrics, ...components },
       {
         mac: MAC,
         credentials: credentials(this.mesh, this.mesh.device),
