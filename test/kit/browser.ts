@@ -16,9 +16,6 @@ export interface BrowserInit {
   readonly colorScheme?: 'dark' | 'light';
   readonly width?: number;
   readonly height?: number;
-  readonly javaScriptEnabled?: boolean;
-  /** Pixels of the picture for one of the page. */
-  readonly scale?: number;
 }
 
 /** A headless Chromium with a profile of its own, that keeps what its pages complain of. */
@@ -33,7 +30,7 @@ export class Browser {
     this.#profile = profile;
   }
 
-  static async start({ colorScheme = 'light', width = 1360, height = 900, javaScriptEnabled = true, scale = 1 }: BrowserInit = {}): Promise<Browser> {
+  static async start({ colorScheme = 'light', width = 1360, height = 900 }: BrowserInit = {}): Promise<Browser> {
     const profile = await makeTempDir('chromium');
     const context = await chromium.launchPersistentContext(profile.path, {
       executablePath: CHROMIUM,
@@ -41,14 +38,14 @@ export class Browser {
       headless: true,
       colorScheme,
       viewport: { width, height },
-      javaScriptEnabled,
-      deviceScaleFactor: scale,
     });
     return new Browser(context, profile);
   }
 
-  async open(url: string): Promise<Page> {
+  /** @param options `scripts` false: as for a visitor who has switched them off */
+  async open(url: string, { scripts = true }: { readonly scripts?: boolean } = {}): Promise<Page> {
     const page = await this.#context.newPage();
+    if (!scripts) await (await this.#context.newCDPSession(page)).send('Emulation.setScriptExecutionDisabled', { value: true });
     page.on('console', (message) => {
       if (message.type() === 'error' || message.type() === 'warning') this.complaints.push(message.text());
     });

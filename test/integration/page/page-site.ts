@@ -2,12 +2,14 @@ import type { PageSettings } from '../../../packages/manager/src/page/settings.t
 import { digestOf } from '../../../packages/manager/src/page/sign-ins.ts';
 import type { ManagerSettings } from '@sekisho/manager';
 import type { RelayReport } from '@sekisho/wire';
-import { IDLE_REPORT, MiniSite } from '../control-plane/mini-site.ts';
+import { FakeRelay, IDLE_REPORT, MiniSite } from '../control-plane/mini-site.ts';
 
 export const TOKEN = 'a-token-that-only-these-tests-know-of';
 
 export interface PageSiteInit {
   readonly relays: number;
+  /** What all relays say of themselves from the start. */
+  readonly report?: Partial<RelayReport>;
   readonly page?: Partial<PageSettings>;
   readonly manager?: Partial<ManagerSettings>;
 }
@@ -15,23 +17,30 @@ export interface PageSiteInit {
 /** A site on loopback whose manager serves its status page; relays say what they are told to say. */
 export class PageSite {
   readonly site: MiniSite;
+  /** What answers as the second manager of the site would. */
+  readonly fellow: FakeRelay;
   readonly url: string;
 
-  private constructor(site: MiniSite) {
+  private constructor(site: MiniSite, fellow: FakeRelay) {
     this.site = site;
+    this.fellow = fellow;
     this.url = `http://127.0.0.1:${site.manager?.pagePort}/`;
   }
 
-  static async start({ relays, page = {}, manager = {} }: PageSiteInit): Promise<PageSite> {
+  static async start({ relays, report = {}, page = {}, manager = {} }: PageSiteInit): Promise<PageSite> {
     const site = await MiniSite.make();
     await site.startAuth();
     await site.startAuth();
     await site.startRelays(relays);
+    for (const relay of site.relays) relay.report = { ...IDLE_REPORT, ...report };
+    const fellow = new FakeRelay({ name: 's2', credentials: site.credentials('manager') });
+    await fellow.listen();
     await site.startManager({
+      fellows: [{ name: 's2', host: '127.0.0.1', port: fellow.port }],
       page: { host: '127.0.0.1', port: 0, hosts: [], tokenDigest: digestOf(TOKEN), ...page },
       ...manager,
     });
-    return new PageSite(site);
+    return new PageSite(site, fellow);
   }
 
   /** What a relay says of itself from now on. */
@@ -41,7 +50,8 @@ export class PageSite {
     one.report = { ...IDLE_REPORT, ...report };
   }
 
-  close(): Promise<void> {
-    return this.site.close();
+  async close(): Promise<void> {
+    this.fellow.close();
+    await this.site.close();
   }
 }

@@ -71,7 +71,7 @@ export class History {
   /** The samples from number `from` on, or those of the whole hour if there are none such. */
   since(from: number): HistoryPart {
     const oldest = Math.max(0, this.#next - MAX_HISTORY_STEPS);
-    const first = from >= oldest && from <= this.#next ? from : oldest;
+    const first = Number.isInteger(from) && from >= oldest && from <= this.#next ? from : oldest;
     return {
       stepMs: this.#stepMs,
       first,

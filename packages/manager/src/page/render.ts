@@ -128,7 +128,8 @@ function dialogs(): Html {
 <dialog id="order"><form method="dialog">
 <h2></h2><p class="what"></p>
 <p class="weight" hidden><label>Weight, 0 to 1000 <input name="weight" type="number" min="0" max="1000" step="1"></label> <span class="dim">empty: as in site.yaml</span></p>
+<p class="refusal" hidden></p>
 <p class="confirm" hidden><label>Type the name of the site to do it all the same <input name="confirm" autocomplete="off" spellcheck="false"></label></p>
-<p class="refusal" hidden></p><p class="ends"><button value="cancel" formnovalidate>cancel</button> <button value="go" class="go"></button></p>
+<p class="ends"><button value="cancel" formnovalidate>cancel</button> <button value="go" class="go"></button></p>
 </form></dialog>`;
 }

@@ -114,12 +114,12 @@ export class StatusPage {
   }
 
   #addRoutes(app: FastifyInstance): void {
-    app.get('/', (request, reply) => this.#answer(reply, 'answered').type('text/html').send(this.#page(this.#rightsOf(request))));
+    app.get('/', (request, reply) => this.#answer(reply, 'answered').type('text/html; charset=utf-8').send(this.#page(this.#rightsOf(request))));
     app.get<{ Querystring: { from?: string } }>('/history.json', (request, reply) =>
       this.#answer(reply, 'answered').send(this.#history.since(Number(request.query.from ?? 0))),
     );
     for (const [path, { type, text }] of Object.entries(this.#assets))
-      app.get(path, (_request, reply) => this.#answer(reply, 'answered').type(type).send(text));
+      app.get(path, (_request, reply) => this.#answer(reply, 'answered').type(`${type}; charset=utf-8`).send(text));
     app.post('/sign-in', (request, reply) => this.#signIn(request, reply));
     app.post('/sign-out', (request, reply) => {
       this.#signIns.close(secretOf(request) ?? '');

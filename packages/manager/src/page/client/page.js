@@ -3,7 +3,7 @@
 (() => {
   const REFRESH_MS = 2000;
   const ANSWER_MS = 3000;
-  const SILENT_AFTER_MS = 5000;
+  const SILENT_AFTER_MS = 4000;
   /** What the manager keeps. */
   const HISTORY_STEPS = 360;
   const live = () => document.getElementById('live');
