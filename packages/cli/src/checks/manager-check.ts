@@ -1,5 +1,5 @@
 import { type Greeting, greet } from '@sekisho/channel';
-import { adminRequest, type ManagerStatus } from '@sekisho/manager';
+import type { ManagerStatus } from '@sekisho/manager';
 import { existsSync } from 'node:fs';
 import { measureCertificate } from './certificate-days.ts';
 import type { PluginReport, Thresholds } from './plugin-report.ts';
@@ -42,6 +42,8 @@ export async function localStatus(site: Site, server: Server): Promise<ManagerSt
   const socket = site.adminSocket(server);
   if (!existsSync(socket)) return undefined;
   try {
+    // Not before it is needed: a check starts each minute, or each few seconds.
+    const { adminRequest } = await import('@sekisho/manager');
     const { status, body } = await adminRequest(socket, 'GET', '/status');
     return status === 200 ? (body as ManagerStatus) : undefined;
   } catch {
