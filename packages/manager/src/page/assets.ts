@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
 /** A file that the page loads, by its path. */
-export interface StatusPageAsset {
+interface StatusPageAsset {
   readonly type: 'text/css' | 'text/javascript' | 'image/svg+xml';
   readonly text: string;
 }
