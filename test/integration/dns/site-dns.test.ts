@@ -56,12 +56,15 @@ test('printed without a key: the zone’s lines, and what nsupdate takes as it s
 });
 
 test('joined already, it changes nothing; it leaves, and what others have stays', async () => {
-  const [again, dry] = await Promise.all([
+  const dead = `127.0.32.98:${bind.port}`;
+  const [again, dry, unknown] = await Promise.all([
     site('join', '--tsig-key', bind.keyFile),
     site('leave', '--confirm', 'nagoya-1', '--tsig-key', bind.keyFile, '--dry-run', '--json'),
+    sekisho.run('site', 'leave', '--config', config, '--server', dead),
   ]);
   expect(again).toMatchObject({ code: 0, stderr: 'site nagoya-1: manager.sekisho.test has all its managers already.\n' });
   expect(JSON.parse(dry.stdout.toString())).toMatchObject({ site: 'nagoya-1', change: 'leave', addresses: ['127.0.32.1', '::1'], outcome: 'printed' });
+  expect(unknown).toMatchObject({ code: 1, stderr: expect.stringContaining('DNS gives no answer for the A and AAAA records, so nobody knows who would stay') });
   // Who would stay is no manager.
   const refused = await site('leave', '--tsig-key', bind.keyFile);
   expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining('none of those who would stay answers as a manager (127.0.32.99)') });
