@@ -146,13 +146,14 @@ test('the manager and the store come back: that is seen, too, and told once', as
 
 test('the other checks, and status for people', async () => {
   const config = ['--config', site.file];
-  const [relay, lostRelay, manager, clamd, office, page] = await Promise.all([
+  const [relay, lostRelay, manager, clamd, office, page, elsewhere] = await Promise.all([
     check('relay', ...config, '--server', 's1', '-w', '~:1000'),
     mesh.sekisho.run('check', 'relay', ...config, '--server', 's3'),
     check('manager', ...config, '--server', 's1', '-w', '20', '-c', '30'),
     check('clamd', ...config),
     check('agent', '--url', agentMetrics),
     mesh.sekisho.run('status', ...config, '--server', 's1'),
+    mesh.sekisho.run('status', ...config, '--server', 's3', '--json'),
   ]);
   expect(relay).toEqual({ code: 1, line: expect.stringMatching(/^SEKISHO RELAY WARNING - scanners 1\/2: .+, relay s1: 0 sessions of 1 devices \| 'workers'=1;;;0;1 'load'=/u) });
   expect(lostRelay.code).toBe(2);
@@ -164,5 +165,11 @@ test('the other checks, and status for people', async () => {
   expect(page.code).toBe(0);
   const shown = page.stdout.toString();
   expect(shown).toMatch(/^redundancy: relays 2\/3 \(s3 lost \d+ s ago\), managers 2\/2, auths 2\/2,\n {12}scanners 4\/6 \(s1, s2 lost \d+ s ago\), store up$/mu);
+  // From a server without a manager: every server as it answers.
+  expect(elsewhere.code).toBe(0);
+  const { managers, servers } = JSON.parse(elsewhere.stdout.toString()) as { managers: unknown[]; servers: { server: string; role: string; up: boolean; problem: string | null }[] };
+  expect(managers).toEqual([]);
+  expect(servers.filter(({ up }) => !up)).toMatchObject([{ server: 's3', role: 'relay', problem: 'ECONNREFUSED', report: null }]);
+  expect(servers.filter(({ up }) => up)).toHaveLength(6);
   expect(shown).toMatch(/^s3 +relay +LOST /mu);
 });
