@@ -169,6 +169,8 @@ export class Office {
     ]);
     await Promise.all([
       router.becomeRouter(),
+      // As strict as it gets, with what wg-quick sets.
+      ...['rp_filter', 'src_valid_mark'].map((name) => router.sysctl(`net.ipv4.conf.all.${name}`, 1)),
       internet.becomeRouter(),
       client.addRoute('default', '10.77.0.1'),
       client.addRoute('default', '2001:db8:77::1'),

@@ -17,6 +17,7 @@ export type Family = 4 | 6;
 /** A row of `ip -j rule show`, as far as it is looked at. */
 export interface RoutingRule {
   readonly priority?: number;
+  readonly iif?: string;
   readonly fwmark?: string;
   readonly fwmask?: string;
   readonly table?: string;
@@ -40,7 +41,7 @@ export function upCommands(config: InterceptConfig, rulesOf: (family: Family) =>
   const families = familiesOf(config).map((family) => ({ family, ours: rulesOf(family).filter((rule) => rule.protocol === String(OURS)) }));
   return [
     ...families.map(({ family }) => ip(family, 'route', 'replace', 'local', 'default', 'dev', 'lo', 'table', String(config.routeTable), 'proto', String(OURS))),
-    ...families.filter(({ ours }) => !ours.some((rule) => isWanted(rule, config))).map(({ family }) => ip(family, 'rule', 'add', ...selector(config))),
+    ...families.flatMap(({ family, ours }) => missing(ours, config).map((name) => ip(family, 'rule', 'add', ...selector(name, config)))),
     { command: 'nft', args: ['-f', '-'], stdin: ruleset(config) },
     ...families.flatMap(({ family, ours }) => ours.filter((rule) => !isWanted(rule, config)).flatMap((rule) => removal(family, rule, config))),
   ];
@@ -61,17 +62,27 @@ export function downCommands(families: readonly Family[]): SystemCommand[] {
   ];
 }
 
-function selector({ mark, routeTable }: InterceptConfig): string[] {
-  return ['priority', String(RULE_PRIORITY), 'fwmark', `${hex(mark)}/${hex(mark)}`, 'table', String(routeTable), 'protocol', String(OURS)];
+/**
+ * A rule for each interface. Without it, a kernel that looks at the mark when it checks where an answer would go (src_valid_mark,
+ * which wg-quick sets, with rp_filter) would find our route for that, too, and drop the packet.
+ */
+function selector(name: string, { mark, routeTable }: InterceptConfig): string[] {
+  return ['priority', String(RULE_PRIORITY), 'iif', name, 'fwmark', `${hex(mark)}/${hex(mark)}`, 'table', String(routeTable), 'protocol', String(OURS)];
 }
 
-function isWanted(rule: RoutingRule, { mark, routeTable }: InterceptConfig): boolean {
-  return rule.priority === RULE_PRIORITY && rule.fwmark === hex(mark) && rule.fwmask === hex(mark) && rule.table === String(routeTable);
+function missing(ours: readonly RoutingRule[], config: InterceptConfig): string[] {
+  return config.interfaces.filter((name) => !ours.some((rule) => rule.iif === name && isWanted(rule, config)));
 }
 
-/** Of a mark or a table that were ours before agent.yaml was changed. */
-function removal(family: Family, { priority, fwmark = '0', fwmask = '0', table = '0' }: RoutingRule, config: InterceptConfig): SystemCommand[] {
-  const rule = ip(family, 'rule', 'del', 'priority', String(priority), 'fwmark', `${fwmark}/${fwmask}`, 'table', table, 'protocol', String(OURS));
+function isWanted(rule: RoutingRule, { interfaces, mark, routeTable }: InterceptConfig): boolean {
+  const isListed = rule.iif !== undefined && interfaces.includes(rule.iif);
+  return isListed && rule.priority === RULE_PRIORITY && rule.fwmark === hex(mark) && rule.fwmask === hex(mark) && rule.table === String(routeTable);
+}
+
+/** Of an interface, a mark or a table that were ours before agent.yaml was changed. */
+function removal(family: Family, { priority, iif, fwmark = '0', fwmask = '0', table = '0' }: RoutingRule, config: InterceptConfig): SystemCommand[] {
+  const from = iif === undefined ? [] : ['iif', iif];
+  const rule = ip(family, 'rule', 'del', 'priority', String(priority), ...from, 'fwmark', `${fwmark}/${fwmask}`, 'table', table, 'protocol', String(OURS));
   return table === String(config.routeTable) ? [rule] : [rule, ip(family, 'route', 'flush', 'table', table, 'proto', String(OURS))];
 }
 
