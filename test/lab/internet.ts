@@ -50,12 +50,11 @@ export class Line {
   /** As it was made. */
   async restore(): Promise<void> {
     await this.#internet.setFault(this.name, undefined);
-    await this.#shape(this.#bitsPerSecond);
+    if (this.#bitsPerSecond !== undefined) await this.#shape(this.#bitsPerSecond);
   }
 
-  async #shape(bitsPerSecond: number | undefined): Promise<void> {
-    await this.#internet.namespace.limitRate(this.name, bitsPerSecond);
-    await this.namespace.limitRate(WAN, bitsPerSecond);
+  async #shape(bitsPerSecond: number): Promise<void> {
+    await Promise.all([this.#internet.namespace.limitRate(this.name, bitsPerSecond), this.namespace.limitRate(WAN, bitsPerSecond)]);
   }
 }
 
@@ -64,6 +63,7 @@ export class Internet {
   readonly namespace: Namespace;
   readonly network: Network;
   readonly #faults = new Map<string, string>();
+  #applied: Promise<void> = Promise.resolve();
 
   private constructor(network: Network, namespace: Namespace) {
     this.network = network;
@@ -99,9 +99,16 @@ export class Internet {
   }
 
   /** For `Line`. @param rule of nft(8), what is done with the packets of this line; undefined: they are forwarded */
-  async setFault(line: string, rule: string | undefined): Promise<void> {
+  setFault(line: string, rule: string | undefined): Promise<void> {
+    if (this.#faults.get(line) === rule) return this.#applied;
     if (rule === undefined) this.#faults.delete(line);
     else this.#faults.set(line, rule);
+    // One after the other, lest an older state is what remains.
+    this.#applied = this.#applied.then(() => this.#apply());
+    return this.#applied;
+  }
+
+  async #apply(): Promise<void> {
     const rules = [...this.#faults].flatMap(([name, what]) =>
       ['iifname', 'oifname'].map((side) => `add rule inet lab lines ${side} "${name}" ${what}`),
     );

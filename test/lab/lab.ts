@@ -16,6 +16,10 @@ import { LabSite } from './site.ts';
 export interface LabInit {
   /** How many of the sites run; default three. */
   readonly sites?: number;
+  /** How many servers each has; default five. Two of them manage. */
+  readonly servers?: number;
+  /** How long a lease lasts; default a minute. Short, so that what happens at its end can be waited for. */
+  readonly ticketTtl?: string;
   readonly offices?: number;
   /** Default true. */
   readonly prometheus?: boolean;
@@ -30,6 +34,7 @@ export interface LabInit {
 /** Of a site's line, in both directions: enough for what the offices send, and a tenth of it is not. */
 const SITE_BITS_PER_SECOND = 20e6;
 const PAUSE_MS = 250;
+const TICKET_TTL = '1m';
 /** Nothing of the lab is on the lines named here, so their addresses are all in networks of eight. */
 const SMALL_PREFIX = 29;
 const BUILD = join(import.meta.dirname, '../../scripts/build.mjs');
@@ -61,9 +66,11 @@ export class Lab {
   prometheus: Prometheus | undefined;
   readonly directory: string;
   readonly #temp: TempDir;
+  readonly #init: LabInit;
   #impostor: Line | undefined;
 
-  private constructor(parts: LabParts) {
+  private constructor(parts: LabParts, init: LabInit) {
+    this.#init = init;
     this.#temp = parts.temp;
     this.directory = parts.temp.path;
     this.internet = parts.internet;
@@ -94,8 +101,13 @@ export class Lab {
     });
     say('mail servers');
     const mail = await MailServers.start(mailLine);
-    const lab = new Lab({ temp, internet, sekisho, dns, dnsLine, mail, desk });
-    await lab.#build(init, say);
+    const lab = new Lab({ temp, internet, sekisho, dns, dnsLine, mail, desk }, init);
+    try {
+      await lab.#build(init, say);
+    } catch (error) {
+      await lab.stop();
+      throw error;
+    }
     return lab;
   }
 
@@ -128,7 +140,9 @@ export class Lab {
     const plan = SITES.find((one) => one.name === name);
     if (plan === undefined) throw new Error(`no site ${name} is planned`);
     const directory = join(this.directory, name);
-    return LabSite.create(this, { plan, directory, operator: join(this.directory, 'operator'), bitsPerSecond: SITE_BITS_PER_SECOND });
+    const { servers = plan.servers.length, ticketTtl = TICKET_TTL } = this.#init;
+    const smaller = { ...plan, servers: plan.servers.slice(0, servers) };
+    return LabSite.create(this, { plan: smaller, directory, operator: join(this.directory, 'operator'), bitsPerSecond: SITE_BITS_PER_SECOND, ticketTtl });
   }
 
   site(name: string): LabSite {
@@ -171,7 +185,8 @@ export class Lab {
   /** Takes back whatever a scenario has done, and starts what it has ended. */
   async heal(): Promise<void> {
     this.dns.resume();
-    for (const line of [this.dnsLine, this.desk, ...this.sites.map((site) => site.line), ...this.offices.map((office) => office.line)]) await line.restore();
+    const lines = [this.dnsLine, this.desk, ...this.sites.map((site) => site.line), ...this.offices.map((office) => office.line)];
+    await Promise.all(lines.map((line) => line.restore()));
     await Promise.all(
       this.sites.map(async (site) => {
         site.resume(site.units);

@@ -125,10 +125,10 @@ export class LabOffice {
   }
 
   /** Another device in this office, whose clients must dial its port at the router; it is the caller's to end. */
-  async startExtraAgent(init: { mac: string; port: number; name: string; operator: string }): Promise<TestProcess> {
-    const { mac, port, name, operator } = init;
+  async startExtraAgent(init: { mac: string; port: number; name: string; operator: string; how: 'enroll' | 'renew' }): Promise<TestProcess> {
+    const { mac, port, name, operator, how } = init;
     const file = join(dirname(this.file), `${this.name}-${name}.yaml`);
-    await this.#sekisho.mustRun('device', 'enroll', mac, '--operator', operator, '--label', name, '--out', file);
+    await this.#sekisho.mustRun('device', how, mac, '--operator', operator, '--out', file);
     setKeys(file, { 'dns.servers': [`${DNS.address}:53`], 'dns.minTtl': `${ZONE_TTL_S}s` });
     const forward = `${this.plan.lan.router}:${port}=${MAIL.address}:25`;
     const agent = await this.line.namespace.start(this.#sekisho.command('agent', '--config', file, '--forward', forward));

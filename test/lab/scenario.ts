@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Fired } from './prometheus.ts';
 import type { Lab } from './lab.ts';
 import type { LedgerSummary } from './ledger.ts';
@@ -24,6 +25,7 @@ export interface ScenarioResult extends LedgerSummary {
   readonly problems: readonly string[];
 }
 
+const POLL_MS = 200;
 const WARM_UP_MS = 3000;
 const COOL_DOWN_MS = 3000;
 const PATIENCE_MS = 45_000;
@@ -35,6 +37,7 @@ export async function play(lab: Lab, scenario: Scenario, init: StageInit): Promi
   lab.startTraffic();
   await stage.flow(WARM_UP_MS);
   try {
+    await untilRelayed(lab);
     await scenario.run(stage);
   } catch (error) {
     stage.fail(error instanceof Error ? error.message : String(error));
@@ -56,6 +59,15 @@ export async function play(lab: Lab, scenario: Scenario, init: StageInit): Promi
     alerts: firstOfEach(fired, stage.faultAt ?? startedAt),
     problems: stage.problems,
   };
+}
+
+/** Every office has had a session through a site: what a scenario begins with. */
+async function untilRelayed(lab: Lab): Promise<void> {
+  const deadline = performance.now() + PATIENCE_MS;
+  while (!lab.offices.every((office) => office.lastSession()?.route === 'relayed')) {
+    if (performance.now() > deadline) throw new Error('before anything has gone wrong, an office is not relayed');
+    await sleep(POLL_MS);
+  }
 }
 
 /** What holds for every scenario. */

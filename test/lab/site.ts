@@ -19,6 +19,7 @@ export interface SiteInit {
   readonly directory: string;
   readonly operator: string;
   readonly bitsPerSecond: number;
+  readonly ticketTtl: string;
 }
 
 /** One role of one server, and the processes it has been. */
@@ -38,7 +39,6 @@ const START_TIMEOUT_MS = 60_000;
 const PORTS: Record<Role, number> = { manager: 7025, relay: 7026, auth: 7028 };
 const START_ORDER: readonly Role[] = ['auth', 'relay', 'manager'];
 const MANAGING = 2;
-const TICKET_TTL = '1m';
 
 /** A site: five servers that are addresses in one namespace, a Redis and two clamds. Lasts until `stop`. */
 export class LabSite {
@@ -71,7 +71,7 @@ export class LabSite {
 
   /** Makes its keys, its site.yaml, its line, its Redis and its scanners; none of its servers runs yet. */
   static async create(components: SiteComponents, init: SiteInit): Promise<LabSite> {
-    const { plan, directory, operator, bitsPerSecond } = init;
+    const { plan, directory, operator, bitsPerSecond, ticketTtl } = init;
     await components.sekisho.mustRun('site', 'init', directory, '--operator', operator, '--site', plan.name, '--address', ...plan.servers);
     const file = join(directory, 'site.yaml');
     const line = await components.internet.line({
@@ -86,8 +86,7 @@ export class LabSite {
     const scanners = await Promise.all([1, 2].map(() => startClamd()));
     setKeys(file, {
       'store.url': `redis+unix:${redis.socketPath}`,
-      // Short, so that what happens when a lease ends can be waited for.
-      'auth.ticketTtl': TICKET_TTL,
+      'auth.ticketTtl': ticketTtl,
       'relay.workers': 1,
       'relay.dns.servers': [`${DNS.address}:53`],
       'relay.destinations.allow': MAIL_NETWORKS,

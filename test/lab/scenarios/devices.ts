@@ -20,7 +20,7 @@ const devices: Scenario = {
     const [first, second] = lab.offices;
     if (first === undefined || second === undefined) throw new Error('this needs two offices');
     stage.now(`a second device has the MAC of ${first.name}, and a certificate of its own`);
-    const double = await second.startExtraAgent({ mac: first.plan.mac, port: PORT, name: 'double', operator: join(lab.directory, 'operator') });
+    const double = await second.startExtraAgent({ mac: first.plan.mac, port: PORT, name: 'double', how: 'renew', operator: join(lab.directory, 'operator') });
     const since = Date.now();
     const sent = await sendThrough(stage, second, 5);
     stage.expect(sent.every(({ outcome }) => outcome === 'accepted'), `the second device got ${sent.map(({ outcome, reply }) => `${outcome} ${reply}`).join('; ')}`);
@@ -29,7 +29,7 @@ const devices: Scenario = {
     double.kill('SIGKILL');
     await double.exited;
 
-    const guest = await second.startExtraAgent({ mac: DISABLED_MAC, port: PORT, name: 'guest', operator: join(lab.directory, 'operator') });
+    const guest = await second.startExtraAgent({ mac: DISABLED_MAC, port: PORT, name: 'guest', how: 'enroll', operator: join(lab.directory, 'operator') });
     const [before] = await sendThrough(stage, second, 1);
     stage.expect(before?.outcome === 'accepted', `before it is disabled a device gets ${before?.reply}`);
     stage.now('a device is disabled at every site');
