@@ -1,10 +1,9 @@
-import { execFile, execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
+import { runProcess } from '../kit/process.ts';
 import { exportedMetrics, type Metric } from './exported-metrics.ts';
 
 /** What deploy/observe ships goes together with what the roles export and with the documents, and Prometheus accepts it. */
@@ -13,7 +12,6 @@ const root = join(import.meta.dirname, '../..');
 const observe = join(root, 'deploy/observe');
 const prometheus = join(observe, 'prometheus');
 const read = (path: string): string => readFileSync(path, 'utf8');
-const run = promisify(execFile);
 
 interface Rule {
   readonly alert: string;
@@ -78,14 +76,14 @@ function names({ name, type }: Metric): string[] {
 }
 
 /** Why the tests that need promtool are skipped, if they are. */
-const lacking = ((): string | undefined => {
-  try {
-    execFileSync('promtool', ['--version'], { stdio: 'ignore' });
-    return undefined;
-  } catch {
-    return 'promtool is not installed (Debian package prometheus)';
-  }
-})();
+const lacking = (process.env['PATH'] ?? '').split(':').some((place) => existsSync(join(place, 'promtool')))
+  ? undefined
+  : 'promtool is not installed (Debian package prometheus)';
+
+async function promtool(...args: string[]): Promise<string> {
+  const { code, output } = await runProcess({ command: 'promtool', args, cwd: prometheus });
+  return `${code} ${output}`;
+}
 
 let directory: string;
 beforeAll(() => {
@@ -141,19 +139,15 @@ test('each alert is tested: firing for what is bad, silent for what is good besi
 });
 
 test.skipIf(lacking !== undefined)(`promtool accepts rules, their tests and the configuration${lacking === undefined ? '' : ` (skipped: ${lacking})`}`, async () => {
-  const at = { cwd: prometheus };
-  const outcomes = await Promise.all([
-    run('promtool', ['check', 'config', 'prometheus.yml'], at),
-    ...testFiles.map((file) => run('promtool', ['test', 'rules', file], at)),
-  ]);
-  for (const { stdout } of outcomes) expect(stdout).toContain('SUCCESS');
+  const outcomes = await Promise.all([promtool('check', 'config', 'prometheus.yml'), ...testFiles.map((file) => promtool('test', 'rules', file))]);
+  for (const outcome of outcomes) expect(outcome).toMatch(/^0 [^]*SUCCESS/u);
 });
 
 test.skipIf(lacking !== undefined)(`promtool can read every expression of the dashboard${lacking === undefined ? '' : ` (skipped: ${lacking})`}`, async () => {
   const file = join(directory, 'dashboard.rules.yml');
   const records = shown.map(({ expr }, index) => ({ record: `panel:${index}`, expr: expr.replaceAll('$site', 'tokyo-1') }));
   writeFileSync(file, stringify({ groups: [{ name: 'dashboard', rules: records }] }));
-  expect((await run('promtool', ['check', 'rules', file])).stdout).toContain(`SUCCESS: ${records.length} rules found`);
+  expect(await promtool('check', 'rules', file)).toContain(`SUCCESS: ${records.length} rules found`);
 });
 
 test('the dashboard can be loaded: ids are unique, panels do not overlap, and all ask the chosen Prometheus', () => {

@@ -5,7 +5,7 @@ import type { Server, Site } from '../files/site.ts';
 import { askRelay } from './ask-relay.ts';
 import type { SiteAccess } from './site-access.ts';
 
-export const SURVEYED_ROLES = ['manager', 'relay', 'auth'] as const;
+const SURVEYED_ROLES = ['manager', 'relay', 'auth'] as const;
 export type SurveyedRole = (typeof SURVEYED_ROLES)[number];
 
 /** One role of one server of site.yaml, asked over the network from here. */
