@@ -16,6 +16,8 @@ print "bound\\n";
 while (defined recv($socket, my $message, 4096, 0)) { $message =~ s/\\n/\\t/g; print "$message\\n"; }
 `;
 const POLL_MS = 20;
+/** A process of ours starts in half a second, and in many on a machine that is busy. */
+const PATIENCE_MS = 30_000;
 
 /** A real datagram socket in the place of the service manager's, and what was said to it. */
 export class NotifySocket {
@@ -41,7 +43,7 @@ export class NotifySocket {
 
   /** Resolves with the first message that has this assignment and that is not one of the first `after`. */
   async waitFor(assignment: RegExp, options: { readonly after?: number; readonly timeoutMs?: number } = {}): Promise<string[]> {
-    const { after = 0, timeoutMs = 10_000 } = options;
+    const { after = 0, timeoutMs = PATIENCE_MS } = options;
     const deadline = performance.now() + timeoutMs;
     for (;;) {
       const found = this.messages.slice(after).find((message) => message.some((one) => assignment.test(one)));

@@ -18,6 +18,7 @@ const [ONE, TREE, HELD] = ['127.0.6.1', '127.0.6.2', '127.0.6.3'];
 const WATCHDOG_MS = 700;
 /** Long enough for several signs of life, were there any. */
 const SILENCE_MS = 900;
+const PATIENCE_MS = 30_000;
 
 let mesh: Mesh;
 let site: MeshSite;
@@ -104,9 +105,9 @@ test('a tree is ready when all in it are, starts again what is hung or deaf, and
   const relay = pidOf('relay');
   expect(readFileSync(`/proc/${auth}/environ`, 'utf8')).not.toContain('NOTIFY_SOCKET');
   await killListener(auth, site.ports.auth);
-  await up.waitForOutput(/"event":"process_hung","process":"s2\/auth","reason":"the port for managers/u);
+  await up.waitForOutput(/"event":"process_hung","process":"s2\/auth","reason":"the port for managers/u, PATIENCE_MS);
   const before = socket.count('WATCHDOG=1');
-  await up.waitForOutput(/"event":"process_died","process":"s2\/auth"[\s\S]*"role":"auth"[^\n]*"event":"started"/u);
+  await up.waitForOutput(/"event":"process_died","process":"s2\/auth"[\s\S]*"role":"auth"[^\n]*"event":"started"/u, PATIENCE_MS);
   await socket.waitFor(/^STATUS=2 of 2 processes serve$/u, { after: socket.messages.length });
   expect(socket.count('WATCHDOG=1')).toBeGreaterThan(before);
   expect(pidOf('auth')).not.toBe(auth);

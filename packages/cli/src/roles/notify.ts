@@ -8,9 +8,10 @@ const MAX_STATUS_CHARS = 200;
 
 /**
  * Node has no UNIX datagram sockets, so systemd-notify sends. A shell of 1 MB that lives as long as we do starts it: a
- * fork of a manager with 800 MB in it would hold up its loop for 40 ms each time (docs/decisions/009).
+ * fork of a manager with 800 MB in it would hold up its loop for 40 ms each time (docs/decisions/009). It hears no signal, as
+ * all processes get one when a machine goes down, and what is said then matters.
  */
-const HELPER = `while IFS='\t' read -r a b c; do /usr/bin/systemd-notify \${a:+"$a"} \${b:+"$b"} \${c:+"$c"}; done`;
+const HELPER = `trap '' TERM INT HUP; while IFS='\t' read -r a b c; do /usr/bin/systemd-notify \${a:+"$a"} \${b:+"$b"} \${c:+"$c"}; done`;
 
 /** Tells the service manager how this process is: sd_notify(3). */
 export class Notifier {
