@@ -72,3 +72,40 @@ test('what leaves the zone is forgotten', () => {
   set.failed('a', 0, 'silent');
   expect([...set.candidates(1e9)]).toEqual(['b']);
 });
+
+test('one that dies again soon after it was back is probed less and less often, before it is back again', () => {
+  const backAfterMs = (set: ManagerSet, diedAtMs: number): number => {
+    set.failed('a', diedAtMs, 'silent');
+    let nowMs = diedAtMs;
+    while (!set.isAlive('a')) {
+      nowMs = set.nextRetryAtMs(() => false);
+      set.good('a', nowMs);
+    }
+    return nowMs - diedAtMs;
+  };
+  const set = make('a');
+  let nowMs = 0;
+  const timesMs = Array.from({ length: 8 }, () => {
+    const timeMs = backAfterMs(set, nowMs);
+    nowMs += timeMs + 5000;
+    return timeMs;
+  });
+  expect(timesMs[0]).toBeLessThanOrEqual(2000);
+  for (const [index, timeMs] of timesMs.entries()) expect(timeMs).toBeGreaterThanOrEqual(Math.min(1000 * 2 ** index, 60_000));
+  expect(backAfterMs(set, nowMs + 1_800_001)).toBeLessThanOrEqual(2000);
+});
+
+test('where a manager is, is known when it has given a lease, and forgotten with its address', () => {
+  const set = make('a', 'b', 'c');
+  set.leased('a', 0, 'tokyo-1');
+  expect([set.siteOf('a'), set.siteOf('b')]).toEqual(['tokyo-1', undefined]);
+  for (let i = 0; i < 20; i += 1) {
+    expect([...set.candidates(0, (site) => site === 'tokyo-1')].at(-1)).toBe('a');
+    expect([...set.livingElsewhere((site) => site === 'tokyo-1')].sort()).toEqual(['b', 'c']);
+  }
+  set.failed('b', 0, 'silent');
+  expect([...set.livingElsewhere(() => false)].sort()).toEqual(['a', 'c']);
+  set.update(['b', 'c']);
+  set.update(['a', 'b', 'c']);
+  expect(set.siteOf('a')).toBeUndefined();
+});

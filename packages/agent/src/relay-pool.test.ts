@@ -193,6 +193,17 @@ test('a relay that finds the ticket too old is not avoided: the next lease may w
   expect(made.pool.avoid).toEqual([made.relays[0]!.name]);
 });
 
+test('unless it finds that of every new one: then its clock is wrong, and another is wanted', async () => {
+  const made = await scene(1);
+  made.relays[0]!.ticketScript = 'TICKET_EXPIRED';
+  made.relays[0]!.disconnect();
+  await until(() => typeof made.states[0] === 'string' && made.states[0].startsWith('refused'));
+  const tickets = made.relays[0]!.tickets;
+  made.pool.follow({ ...made.lease });
+  await until(() => made.relays[0]!.tickets > tickets && made.pool.avoid.length === 1);
+  expect(made.troubles.at(-1)).toBe(true);
+});
+
 test('a third relay that is out is not looked at all the time', async () => {
   const made = await scene(3);
   made.relays[2]!.kill();

@@ -168,3 +168,47 @@ test('whatever the relays do: decided by the deadline, each relay opened once, n
     }),
   );
 });
+
+test('all are asked and nobody says anything: it is known as soon as the last one is overdue, and once', () => {
+  const race = make();
+  steps(race, 0);
+  steps(race, 300);
+  expect([race.isSilent, race.wakeAtMs]).toEqual([false, 600]);
+  expect(steps(race, 600)).toEqual([]);
+  expect([race.isSilent, race.verdict, race.wakeAtMs]).toEqual([true, undefined, 5000]);
+  race.acked(0);
+  expect(race.isSilent).toBe(false);
+});
+
+test('the relays of a new lease join: at once when the others are overdue, and any of them may win', () => {
+  const race = make();
+  steps(race, 0);
+  steps(race, 300);
+  steps(race, 600);
+  race.extend(2);
+  expect(steps(race, 700)).toEqual([2]);
+  expect([race.isSilent, race.wakeAtMs]).toEqual([false, 1000]);
+  expect(steps(race, 1000)).toEqual([3]);
+  race.connected(1);
+  expect(race.verdict).toEqual({ kind: 'connected', relay: 1 });
+});
+
+test('they wait for their turn while another one may still acknowledge; one that cannot be had costs no time', () => {
+  const race = make();
+  steps(race, 0);
+  race.extend(1);
+  expect(steps(race, 299)).toEqual([]);
+  expect(steps(race, 300)).toEqual([1]);
+  race.lost(1);
+  expect(steps(race, 301)).toEqual([2]);
+});
+
+test.each(['TICKET_EXPIRED', 'TICKET_INVALID', 'TICKET_MISMATCH'] as const)('%s is the opinion of one relay: the next is asked, and if it says so, too, that is the answer', (code) => {
+  const race = make();
+  steps(race, 0);
+  race.refused(0, code);
+  expect(steps(race, 1)).toEqual([1]);
+  race.refused(1, code);
+  expect(steps(race, 2)).toEqual([]);
+  expect(race.verdict).toEqual({ kind: 'refused', code });
+});

@@ -147,6 +147,27 @@ describe('a site falls silent, and a client needs a relay', () => {
   });
 });
 
+describe('a site says that it has no relay', () => {
+  test('another one is asked; when all say so: directly, or not at all, as failMode says', () => {
+    const absent: Behaviour = { kind: 'refuse', code: 'NO_RELAY', delayMs: 5 };
+    const one = settledAt('a', ['a1', 'b1']);
+    setSite(one, 'a', absent);
+    one.setRelays('a', 'unreachable');
+    one.onStep = () => expect(one.decide().kind).not.toBe('direct');
+    one.renewSoon(true);
+    one.run(40);
+    expect([siteOf(one), one.steering.lastMove?.reason]).toEqual(['b', 'refused']);
+    for (const failMode of ['open', 'closed'] as const) {
+      const both = settledAt('a', ['a1', 'b1'], { failMode });
+      for (const site of ['a', 'b']) setSite(both, site, absent);
+      both.setRelays('a', 'unreachable');
+      both.renewSoon(true);
+      both.run(400);
+      expect(both.decide()).toMatchObject({ kind: failMode === 'open' ? 'direct' : 'refuse' });
+    }
+  });
+});
+
 describe('a manager that answers with relays of no use', () => {
   test('is asked once, and then its site is left, for 5 to 10 minutes at least', () => {
     for (let seed = 1; seed < 20; seed += 1) {
