@@ -100,7 +100,6 @@ export class StatusPage {
       frameworkErrors: (error, _request, reply: FastifyReply) => void this.#refuse(error, reply),
     });
     app.server.maxConnections = MAX_CONNECTIONS;
-    app.removeContentTypeParser('text/plain');
     app.addHook('onRequest', async (request, reply) => {
       reply.headers(HEADERS);
       this.#check(request);
