@@ -18,7 +18,7 @@ export interface LabInit {
   readonly sites?: number;
   /** How many servers each has; default five. Two of them manage. */
   readonly servers?: number;
-  /** How long a lease lasts; default a minute. Short, so that what happens at its end can be waited for. */
+  /** How long a lease lasts; default half a minute. Short, so that what happens at its end can be waited for. */
   readonly ticketTtl?: string;
   readonly offices?: number;
   /** Default true. */
@@ -34,7 +34,7 @@ export interface LabInit {
 /** Of a site's line, in both directions: enough for what the offices send, and a tenth of it is not. */
 const SITE_BITS_PER_SECOND = 20e6;
 const PAUSE_MS = 250;
-const TICKET_TTL = '1m';
+const TICKET_TTL = '30s';
 /** Nothing of the lab is on the lines named here, so their addresses are all in networks of eight. */
 const SMALL_PREFIX = 29;
 const BUILD = join(import.meta.dirname, '../../scripts/build.mjs');

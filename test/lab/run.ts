@@ -1,4 +1,5 @@
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { namespacesAllowed } from '../kit/netns.ts';
 import { Lab } from './lab.ts';
@@ -27,6 +28,7 @@ Builds three sites, two offices, DNS and mail servers in network namespaces and 
   --markdown  the table of docs/resilience.md, on standard output
   --keep      write the logs of all processes there
   --command   another build of sekisho than one of this checkout: a sekisho.mjs
+  --from      run nothing: show the results that an earlier run wrote with --json
   --list      the scenarios, and nothing else
 Exit codes: 0 all scenarios are as they should be, 1 one is not, 2 a wrong argument, 69 no network namespaces here.`;
 
@@ -39,6 +41,7 @@ async function main(): Promise<number> {
       markdown: { type: 'boolean', default: false },
       keep: { type: 'string' },
       command: { type: 'string' },
+      from: { type: 'string' },
       list: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -51,15 +54,18 @@ async function main(): Promise<number> {
     console.error(`There is no such scenario; --list names them.\n\n${USAGE}`);
     return 2;
   }
+  if (values.from !== undefined) return show((JSON.parse(readFileSync(values.from, 'utf8')) as { scenarios: ScenarioResult[] }).scenarios, values);
   const reason = namespacesAllowed();
   if (reason !== undefined) {
     console.error(`The lab cannot be built: ${reason}.`);
     return 69;
   }
-  const results = await runAll(scenarios, values);
-  if (values.json) print(JSON.stringify({ scenarios: results }, undefined, 2));
-  else if (values.markdown) print(markdown(results));
-  else print(human(results));
+  return show(await runAll(scenarios, values), values);
+}
+
+function show(results: readonly ScenarioResult[], { json, markdown: table }: { readonly json: boolean; readonly markdown: boolean }): number {
+  if (json) print(JSON.stringify({ scenarios: results }, undefined, 2));
+  else print(table ? markdown(results) : human(results));
   return results.every(({ ok }) => ok) ? 0 : 1;
 }
 
@@ -82,7 +88,7 @@ async function runAll(scenarios: readonly Scenario[], { quick, keep, command }: 
       results.push(result);
     }
   } finally {
-    if (keep !== undefined) await lab.writeLogs(join(process.cwd(), keep));
+    if (keep !== undefined) await lab.writeLogs(resolve(keep));
     await lab.stop();
   }
   return results;

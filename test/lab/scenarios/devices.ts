@@ -10,7 +10,7 @@ const ONE_MAIL = join(import.meta.dirname, '../traffic/one-mail.ts');
 const PORT = 2525;
 const DISABLED_MAC = '02:00:5e:15:00:77';
 /** auth.ticketTtl of the lab and a minute, as docs/operations.md says. */
-const LOCKED_OUT_WITHIN_MS = 150_000;
+const LOCKED_OUT_WITHIN_MS = 120_000;
 
 const devices: Scenario = {
   number: 14,
