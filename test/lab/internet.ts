@@ -1,4 +1,4 @@
-import { Namespace, Network } from '../kit/netns.ts';
+import { type Namespace, Network } from '../kit/netns.ts';
 import { PREFIX_6 } from './addresses.ts';
 
 export interface LineInit {

@@ -39,6 +39,8 @@ const TICKET_TTL = '30s';
 const SMALL_PREFIX = 29;
 const BUILD = join(import.meta.dirname, '../../scripts/build.mjs');
 const POLL_MS = 250;
+/** A client that is told to give up has at most the silence before it that it bears. */
+const ABANDON_TIMEOUT_MS = 90_000;
 const STORED_TIMEOUT_MS = 30_000;
 
 interface LabParts {
@@ -169,7 +171,8 @@ export class Lab {
   /** Lets the clients finish what they have begun and sums up; what is not settled in that time is abandoned. */
   async settle(patienceMs: number): Promise<LedgerSummary> {
     const idle = await Promise.all(this.offices.map((office) => office.untilIdle('finish', patienceMs)));
-    await Promise.all(this.offices.map((office, index) => (idle[index] === true ? true : office.untilIdle('abandon', 90_000))));
+    const late = this.offices.filter((_, index) => idle[index] === false);
+    await Promise.all(late.map((office) => office.untilIdle('abandon', ABANDON_TIMEOUT_MS)));
     const stored: string[] = [];
     const deadline = performance.now() + STORED_TIMEOUT_MS;
     for (;;) {

@@ -23,7 +23,7 @@ export class RandomKiller {
     return [...this.#counts].map(([kind, count]) => `${count} ${kind}`).join(', ');
   }
 
-  async killOne(): Promise<void> {
+  killOne(): void {
     const site = this.#pick(this.#sites);
     const targets = [
       ...site.units.flatMap((unit) => {
@@ -40,7 +40,7 @@ export class RandomKiller {
     const { kind, kill } = this.#pick(targets);
     this.#counts.set(kind, (this.#counts.get(kind) ?? 0) + 1);
     try {
-      await kill();
+      kill();
     } catch {
       // It has ended by itself.
     }

@@ -47,11 +47,11 @@ const scanners: Scenario = {
   async run(stage) {
     const { lab } = stage;
     stage.now('the first clamd of every site is killed');
-    await Promise.all(lab.sites.map((site) => site.scanners[0]?.kill()));
+    await Promise.all(lab.sites.flatMap((site) => site.scanners.slice(0, 1)).map((scanner) => scanner.kill()));
     await stage.flow(20_000);
     const deferred = lab.ledger.attemptsSince(stage.faultAt ?? 0).filter(({ outcome }) => outcome === 'later').length;
     stage.note(`${deferred} mails were deferred meanwhile`);
-    await Promise.all(lab.sites.map((site) => site.scanners[0]?.restart()));
+    await Promise.all(lab.sites.flatMap((site) => site.scanners.slice(0, 1)).map((scanner) => scanner.restart()));
     await stage.flow(5000);
     const site = stage.siteOf();
     stage.now(`both clamds of ${site.name} are killed`);
@@ -82,7 +82,7 @@ const random: Scenario = {
     stage.now('SIGKILL to a random process of a random site, every second');
     const until = performance.now() + (stage.quick ? QUICK_MS : FIVE_MINUTES_MS);
     while (performance.now() < until) {
-      await killer.killOne();
+      killer.killOne();
       await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
     }
     await killer.settle();

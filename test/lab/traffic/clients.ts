@@ -25,6 +25,14 @@ let working = false;
 let abandoning = false;
 let busy = 0;
 
+function isWorking(): boolean {
+  return working;
+}
+
+function isBusy(): boolean {
+  return busy > 0;
+}
+
 function report(what: Report): void {
   control.write(`${JSON.stringify(what)}\n`);
 }
@@ -47,7 +55,7 @@ async function deliver(mail: OrderedMail, options: SubmissionInit): Promise<void
 
 async function lane(work: (turn: number) => Promise<void>): Promise<void> {
   for (let turn = 0; ; turn += 1) {
-    while (!working) await sleep(IDLE_POLL_MS);
+    while (!isWorking()) await sleep(IDLE_POLL_MS);
     busy += 1;
     await work(turn);
     busy -= 1;
@@ -67,7 +75,7 @@ async function obey({ order }: Order): Promise<void> {
   working = order === 'start';
   abandoning = order === 'abandon';
   if (working) return;
-  while (busy > 0) await sleep(IDLE_POLL_MS);
+  while (isBusy()) await sleep(IDLE_POLL_MS);
   if (!working) report({ report: 'idle' });
 }
 
