@@ -78,7 +78,7 @@ const NOT_A_LIMIT: Readonly<Record<string, readonly string[]>> = {
     'auth/auth-server STORE_POLL_MS',
     'auth/site-memory OVERDUE_LOG_MS',
     'manager/agents CLOSE_TICK_MS',
-    'manager/manager AUTH_PING_MS',
+    'manager/site-links AUTH_PING_MS',
     'manager/manager TICK_MS',
     'manager/page/history HISTORY_STEP_MS',
     'manager/pushes PUSH_TICK_MS',

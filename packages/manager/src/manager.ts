@@ -21,13 +21,12 @@ import { redundancyMetrics } from './redundancy-metrics.ts';
 import { type RedundancyStatus, RedundancyWatch } from './redundancy-watch.ts';
 import {
   AUTH_TIMEOUT_MS,
-  type AuthServerAddress,
   CLOSE_SPREAD_MS,
   type ManagerSettings,
   PUSHES_PER_SECOND,
   type RelayServer,
 } from './settings.ts';
-import { SiteLink } from './site-link.ts';
+import { SiteLinks } from './site-links.ts';
 import { siteRedundancy } from './site-redundancy.ts';
 import { TableOrders } from './table-orders.ts';
 
@@ -85,10 +84,6 @@ export interface Manager {
 }
 
 const TICK_MS = 1000;
-const PING_PENDING = 4;
-/** Authorizations that wait for one auth: what it does in a tenth of a second. */
-const AUTHORIZE_PENDING = 4096;
-const AUTH_PING_MS = 1000;
 
 /**
  * Starts a manager. Rejects with the operating system's error when the port or the administration socket cannot be had,
@@ -103,7 +98,6 @@ export async function startManager(components: ManagerComponents, settings: Mana
 class SiteManager implements Manager {
   readonly #log: Logger;
   readonly #settings: ManagerSettings;
-  readonly #random: () => number;
   readonly #events = new EventLog();
   readonly #metrics: ManagerMetrics;
   readonly #table: RelayTable;
@@ -111,8 +105,7 @@ class SiteManager implements Manager {
   readonly #drift: DriftWatch;
   readonly #detections: DetectionDesk;
   readonly #overrides: OverridesView;
-  readonly #auths: ReadonlyMap<AuthServerAddress, SiteLink>;
-  readonly #relays: ReadonlyMap<RelayServer, SiteLink>;
+  readonly #links: SiteLinks;
   readonly #fellows: Fellows;
   readonly #redundancy: RedundancyWatch;
   readonly #desk: LeaseDesk;
@@ -129,7 +122,6 @@ class SiteManager implements Manager {
   constructor({ log, metrics, store, clock = performance, random = Math.random }: ManagerComponents, settings: ManagerSettings) {
     this.#log = log;
     this.#settings = settings;
-    this.#random = random;
     this.#table = new RelayTable(
       { clock: () => clock.now(), random, onTransition: (transition) => this.#onTransition(transition) },
       { relays: settings.table.entries, settings: settings.table.scheduler ?? {} },
@@ -144,8 +136,18 @@ class SiteManager implements Manager {
     this.#drift = new DriftWatch({ log, events: this.#events }, settings);
     const relays = relaysOf(this.#table, settings);
     const context = secureContext(settings.credentials);
-    this.#auths = new Map(settings.auths.map((auth) => [auth, this.#authLink(auth, context)]));
-    this.#relays = new Map(relays.map((relay) => [relay, this.#relayLink(relay, context)]));
+    this.#links = new SiteLinks(
+      {
+        log,
+        events: this.#events,
+        drift: this.#drift,
+        random,
+        onReport: (relay, report) => this.#onReport(relay, report),
+        onRelayFailure: (relay, reason) => this.#table.probeFailed(relay, reason),
+        onDetection: (relay, detection, note) => this.#detections.take(relay, detection, note),
+      },
+      { settings, relays, context },
+    );
     this.#fellows = new Fellows(
       { log, events: this.#events, drift: this.#drift, clock: { now: Date.now }, random },
       { site: settings.site, fellows: settings.fellows ?? [], context },
@@ -158,7 +160,7 @@ class SiteManager implements Manager {
         clock,
         random,
         table: this.#table,
-        auths: new AuthPool({ links: [...this.#auths.values()], clock }, { timeoutMs: settings.authTimeoutMs ?? AUTH_TIMEOUT_MS }),
+        auths: new AuthPool({ links: this.#links.auths, clock }, { timeoutMs: settings.authTimeoutMs ?? AUTH_TIMEOUT_MS }),
       },
       { site: settings.site, name: settings.name, relays },
     );
@@ -188,7 +190,7 @@ class SiteManager implements Manager {
     try {
       if (this.#settings.adminSocket !== undefined) await this.#admin.listen(this.#settings.adminSocket);
       // An agent that is told NO_RELAY goes elsewhere, or directly: everybody is asked once before agents may ask.
-      await Promise.all([this.#overrides.start(), ...this.#links().map((link) => link.start())]);
+      await Promise.all([this.#overrides.start(), this.#links.start()]);
       const { port, address } = await this.#agents.listen();
       this.#port = port;
       this.#fellows.start();
@@ -206,7 +208,7 @@ class SiteManager implements Manager {
     const { policy, panic, relays: rows } = this.#table.snapshot();
     const overrides = this.#overrides.current();
     const { confirmedAt, failure } = this.#overrides.status();
-    const addresses = new Map([...this.#relays.keys()].map((relay) => [relay.name, relay]));
+    const addresses = new Map(this.#links.relays.map((relay) => [relay.name, relay]));
     return {
       role: 'manager',
       site,
@@ -226,7 +228,7 @@ class SiteManager implements Manager {
           return { ...row, ...this.#drift.of('relay', row.name), host, port, override: overrides.get(row.name) ?? null, inspection: this.#inspection.of(row.name) };
         }),
       },
-      auths: this.#authStates(),
+      auths: this.#links.authStates(),
       managers: [this.#self(), ...this.#fellows.list().map((fellow) => ({ ...fellow, self: false }))],
       redundancy: this.#redundancy.look(),
       store: { up: failure === null, reason: failure?.message ?? null, confirmedAt },
@@ -246,14 +248,10 @@ class SiteManager implements Manager {
     await this.#agents.close(spreadMs);
     await this.#page?.close();
     for (const timer of this.#timers) clearInterval(timer);
-    for (const link of this.#links()) link.close();
+    this.#links.close();
     this.#fellows.close();
     this.#admin.close();
     await this.#overrides.close();
-  }
-
-  #links(): SiteLink[] {
-    return [...this.#auths.values(), ...this.#relays.values()];
   }
 
   #tick(): void {
@@ -266,10 +264,6 @@ class SiteManager implements Manager {
     this.#events.add(failure === null ? 'store_up' : 'store_down', failure?.message ?? 'the store answers again');
   }
 
-  #authStates(): (AuthServerAddress & ServerFacts & { up: boolean })[] {
-    return [...this.#auths].map(([auth, { up }]) => ({ ...auth, up, ...this.#drift.of('auth', auth.name) }));
-  }
-
   #self(): ManagerStatus['managers'][number] {
     const { name, listen, about } = this.#settings;
     const said = { software: about === undefined ? null : `sekisho-manager/${about.version}`, config: about?.config ?? null };
@@ -280,78 +274,10 @@ class SiteManager implements Manager {
     return siteRedundancy({
       relays: this.#table.snapshot().relays,
       inspectionOf: (relay) => this.#inspection.of(relay),
-      auths: this.#authStates(),
+      auths: this.#links.authStates(),
       fellows: this.#fellows.list(),
       storeUp: this.#overrides.status().failure === null,
     });
-  }
-
-  #authLink(auth: AuthServerAddress, context: ReturnType<typeof secureContext>): SiteLink {
-    const tell = this.#tellOf('auth', auth.name);
-    return new SiteLink(
-      {
-        random: this.#random,
-        onUp: () => tell.up(),
-        onWelcome: (introduction) => this.#drift.note('auth', auth.name, introduction),
-        onPong: () => {},
-        onFailure: (reason) => tell.down(reason),
-      },
-      {
-        ...auth,
-        context,
-        expect: { role: 'auth', site: this.#settings.site },
-        pingIntervalMs: AUTH_PING_MS,
-        pingTimeoutMs: AUTH_PING_MS,
-        maxPending: AUTHORIZE_PENDING,
-      },
-    );
-  }
-
-  #relayLink({ name, host, controlPort }: RelayServer, context: ReturnType<typeof secureContext>): SiteLink {
-    const { site, probeIntervalMs, probeTimeoutMs } = this.#settings;
-    const tell = this.#tellOf('relay', name);
-    return new SiteLink(
-      {
-        random: this.#random,
-        onUp: () => tell.up(),
-        onWelcome: (introduction) => this.#drift.note('relay', name, introduction),
-        onPong: (report) => this.#onReport(name, report),
-        onDetection: (detection, note) => this.#detections.take(name, detection, note),
-        onFailure: (reason) => {
-          tell.down(reason);
-          this.#table.probeFailed(name, reason);
-        },
-      },
-      {
-        name,
-        host,
-        port: controlPort,
-        context,
-        expect: { role: 'relay', site },
-        pingIntervalMs: probeIntervalMs,
-        pingTimeoutMs: probeTimeoutMs,
-        maxPending: PING_PENDING,
-      },
-    );
-  }
-
-  /** Tells of a link that comes and goes, once each time. */
-  #tellOf(role: 'auth' | 'relay', name: string): { up(): void; down(reason: string): void } {
-    let state: 'up' | 'down' | undefined;
-    return {
-      up: () => {
-        state = 'up';
-        this.#log.info({ event: `${role}_reached`, [role]: name }, `${role} ${name} is connected`);
-        this.#events.add(`${role}_reached`, name);
-      },
-      down: (reason) => {
-        if (state === 'down') return;
-        state = 'down';
-        const text = printable(reason);
-        this.#log.warn({ event: `${role}_lost`, [role]: name, reason: text }, `${role} ${name} does not answer: look at its log`);
-        this.#events.add(`${role}_lost`, `${name}: ${text}`);
-      },
-    };
   }
 
   #onReport(name: string, report: RelayReport | undefined): void {
@@ -426,13 +352,13 @@ class SiteManager implements Manager {
         pushesPending: () => this.#pushes.pending,
         storeUp: () => this.#overrides.status().failure === null,
         scannersDown: (relay) => this.#inspection.down(relay),
-        authUp: (name) => [...this.#auths].some(([auth, { up }]) => auth.name === name && up),
+        authUp: (name) => this.#links.authStates().some((auth) => auth.name === name && auth.up),
         table: () => this.#table.snapshot(),
         certificateExpiresAtMs: () => certificateExpiresAtMs,
         configDigest: () => digestNumber(this.#settings.about?.config),
         servers: () => this.#agents.servers,
       },
-      { relays: [...this.#relays.keys()].map(({ name }) => name), auths: auths.map(({ name }) => name) },
+      { relays: this.#links.relays.map(({ name }) => name), auths: auths.map(({ name }) => name) },
     );
   }
 }
