@@ -138,12 +138,19 @@ export class ManagerSet {
     for (const { address } of due) yield address;
   }
 
-  /** The living, but for those of which it is known that their site is one of these; in random order. */
-  *livingElsewhere(isOut: (site: string) => boolean): Generator<string, void, undefined> {
+  /**
+   * The living, but for those of which it is known that their site is one of these; in random order.
+   * @param isLast those who come after the others
+   */
+  *livingElsewhere(isOut: (site: string) => boolean, isLast: (site: string) => boolean = () => false): Generator<string, void, undefined> {
+    const last: string[] = [];
     for (const address of inRandomOrder(this.#living, this.#random)) {
       const site = this.#sites.get(address);
-      if (site === undefined || !isOut(site)) yield address;
+      if (site !== undefined && isOut(site)) continue;
+      if (site !== undefined && isLast(site)) last.push(address);
+      else yield address;
     }
+    yield* last;
   }
 
   get #living(): readonly string[] {

@@ -23,18 +23,21 @@ export function queueOf(
     plan,
     site,
     isShunned,
+    isBarred,
   }: {
     readonly nowMs: number;
     readonly plan: SearchPlan | undefined;
     /** Of the last lease. */
     readonly site: string | undefined;
     readonly isShunned: (site: string) => boolean;
+    /** Not even when nobody else is left. */
+    readonly isBarred: (site: string) => boolean;
   },
 ): Iterable<string> {
   if (plan?.only !== undefined) return inRandomOrder(plan.only.filter((address) => managers.has(address)), random);
-  const elsewhere = (): Iterable<string> => managers.livingElsewhere((other) => other === site || isShunned(other));
-  if (plan?.reason === 'relays') return elsewhere();
-  if (plan?.reason === 'slow') return firstOf(elsewhere(), SLOW_CANDIDATES);
+  // A shunned site is better than none: it may be well again, and clients would go directly.
+  if (plan?.reason === 'relays') return managers.livingElsewhere((other) => other === site || isBarred(other), isShunned);
+  if (plan?.reason === 'slow') return firstOf(managers.livingElsewhere((other) => other === site || isShunned(other)), SLOW_CANDIDATES);
   // Who is silent is probably not alone in its site.
   return managers.candidates(nowMs, (other) => (plan?.reason === 'silent' && other === site) || isShunned(other));
 }

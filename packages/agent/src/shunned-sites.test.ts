@@ -18,6 +18,12 @@ test('longer each time, up to two hours; forgotten an hour after the pause', () 
   expect(shunned.list(nowMs)[0]?.untilMs).toBe(nowMs + 10 * MINUTE_MS);
 });
 
+test('a last resort after a tenth of the pause', () => {
+  const shunned = make();
+  shunned.shun(0, 'tokyo-1');
+  expect([shunned.isBarred(MINUTE_MS - 1, 'tokyo-1'), shunned.isBarred(MINUTE_MS, 'tokyo-1'), shunned.isBarred(0, 'osaka-1')]).toEqual([true, false, false]);
+});
+
 test('32 sites; the one whose pause ends first makes room', () => {
   const shunned = make();
   for (let index = 0; index < 33; index += 1) shunned.shun(index, `site-${index}`);

@@ -59,6 +59,11 @@ export class SiteMoves {
     return this.#shunned.has(nowMs, site);
   }
 
+  /** One that is not even a last resort yet. */
+  isBarred(nowMs: number, site: string): boolean {
+    return this.#shunned.isBarred(nowMs, site);
+  }
+
   shunned(nowMs: number): ReturnType<ShunnedSites['list']> {
     return this.#shunned.list(nowMs);
   }

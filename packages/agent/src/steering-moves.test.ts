@@ -196,7 +196,32 @@ describe('a manager that answers with relays of no use', () => {
       virtual.renewSoon(true);
       virtual.run(1000);
     }
-    expect(virtual.steering.status(virtual.now).moves.relays).toBeLessThanOrEqual(4);
+    const moves = virtual.steering.status(virtual.now).moves.relays;
+    expect(moves).toBeGreaterThan(2);
+    expect(moves).toBeLessThanOrEqual(8);
+  });
+
+  test('is not held to by who was left before: whoever disturbs one site and then the other sends nobody directly for long', () => {
+    for (let seed = 1; seed < 20; seed += 1) {
+      const virtual = settledAt('a', ['a1', 'b1'], {}, seed);
+      const clientsUntil = (site: string, withinMs: number): number => {
+        const fromMs = virtual.now;
+        while (siteOf(virtual) !== site && virtual.now - fromMs < withinMs) {
+          virtual.renewSoon(true);
+          virtual.run(500);
+        }
+        return virtual.now - fromMs;
+      };
+      virtual.setRelays('a', 'unreachable');
+      expect(clientsUntil('b', 5000)).toBeLessThan(5000);
+      virtual.setRelays('a', 'ready');
+      virtual.run(2000);
+      virtual.setRelays('b', 'unreachable');
+      const backMs = clientsUntil('a', 3 * MINUTE_MS);
+      expect(virtual.decide().kind).toBe('relayed');
+      expect(backMs).toBeGreaterThan(20_000);
+      expect(backMs).toBeLessThan(MINUTE_MS + 5000);
+    }
   });
 });
 

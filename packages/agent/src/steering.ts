@@ -339,7 +339,13 @@ export class Steering {
       {
         queue: queueOf(
           { managers: this.#managers, random: this.#random },
-          { nowMs, plan, site: this.#leases.lease?.site, isShunned: (site) => this.#moves.isShunned(nowMs, site) },
+          {
+            nowMs,
+            plan,
+            site: this.#leases.lease?.site,
+            isShunned: (site) => this.#moves.isShunned(nowMs, site),
+            isBarred: (site) => this.#moves.isBarred(nowMs, site),
+          },
         ),
         except: this.#current,
         startedAtMs: nowMs,
