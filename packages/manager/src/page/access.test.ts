@@ -63,8 +63,15 @@ describe('an order comes from the page itself', () => {
 });
 
 test('a token goes over loopback, or comes over TLS', () => {
-  const way = (remoteAddress: string, origin?: string) => isPrivateWay({ remoteAddress, origin });
+  const way = (remoteAddress: string, origin?: string, host = 'localhost:7080') => isPrivateWay({ remoteAddress, origin, host });
   for (const address of ['127.0.0.1', '127.9.9.9', '::1', '::ffff:127.0.0.1']) expect(way(address), address).toBe(true);
   for (const address of ['192.0.2.1', '::ffff:192.0.2.1', '2001:db8::1', '', '1127.0.0.1'])
     expect([way(address), way(address, 'http://status.example.com'), way(address, 'https://status.example.com')], address).toEqual([false, false, true]);
+});
+
+test('a token that a proxy without TLS forwards from this machine came in the clear', () => {
+  const way = (host: string | undefined, origin?: string) => isPrivateWay({ remoteAddress: '127.0.0.1', origin, host });
+  for (const host of ['localhost', '127.0.0.1:7080', '127.0.0.5', '[::1]:7080']) expect(way(host), host).toBe(true);
+  for (const host of ['status.example.com', '192.0.2.11:7080', '127.evil.example', '[2001:db8::1]', '', undefined])
+    expect([way(host), way(host, 'http://status.example.com'), way(host, 'https://status.example.com')], host).toEqual([false, false, true]);
 });

@@ -43,9 +43,14 @@ export function requireOwnOrigin({ host, origin, fetchSite, marker }: RequestSig
   throw new PageError('ORIGIN_REFUSED', 'orders are taken from the status page itself only');
 }
 
-/** Whether what the browser sends cannot be read on the way: it stays on this machine, or TLS is in front. */
-export function isPrivateWay({ origin, remoteAddress }: Pick<RequestSigns, 'origin' | 'remoteAddress'>): boolean {
-  return isLoopback(remoteAddress) || (origin !== undefined && URL.parse(origin)?.protocol === 'https:');
+/**
+ * Whether what the browser sends cannot be read on the way: TLS is in front, or it comes from this machine and has called us
+ * by a name of this machine. By another name it came through a proxy, which forwards from here what it got in the clear.
+ */
+export function isPrivateWay({ host, origin, remoteAddress }: Pick<RequestSigns, 'host' | 'origin' | 'remoteAddress'>): boolean {
+  if (origin !== undefined && URL.parse(origin)?.protocol === 'https:') return true;
+  const name = host === undefined ? undefined : hostName(host);
+  return name !== undefined && isLoopback(remoteAddress) && (LOOPBACK_NAMES.includes(name) || (isIP(name) !== 0 && isLoopback(name)));
 }
 
 /** `[::1]:80`, `localhost:80` and `localhost` without the port, lower case; undefined for what is no host. */

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { History, type HistorySample, MAX_HISTORY_STEPS } from './history.ts';
 
 const sample = (sessions: number, state: HistorySample['state'] = 'up'): HistorySample => ({ name: 's1', state, sessions, score: 0.25 });
@@ -18,6 +18,20 @@ test('who has a part gets the rest; who asks for what is gone, or never was, get
   expect(history.since(3).relays['s1']?.sessions).toEqual([3]);
   expect(history.since(4)).toMatchObject({ first: 4, next: 4, relays: { s1: { states: [], sessions: [] } } });
   for (const from of [5, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY]) expect(history.since(from).first, String(from)).toBe(0);
+});
+
+test('whoever asks how often: the whole hour is put together once a sample, and the rest is small', () => {
+  const history = new History({ relays: ['s1'], stepMs: 1 });
+  for (let number = 0; number < 100; number += 1) history.sample(number, [sample(number)]);
+  expect([88, 87, 1, 0].map((from) => history.since(from).first)).toEqual([88, 0, 0, 0]);
+  expect(JSON.parse(history.json(99))).toEqual(history.since(99));
+  const hour = history.json(0);
+  expect(JSON.parse(hour)).toEqual(history.since(0));
+  const made = vi.spyOn(history, 'since');
+  for (const from of [0, 1, 50, Number.NaN]) expect(history.json(from)).toBe(hour);
+  expect(made).not.toHaveBeenCalled();
+  history.sample(100, [sample(100)]);
+  expect(JSON.parse(history.json(0))).toMatchObject({ next: 101 });
 });
 
 test('a relay that is not heard leaves a gap, with its state', () => {

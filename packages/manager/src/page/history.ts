@@ -4,6 +4,8 @@ import type { RelayState } from '@sekisho/scheduler';
 export const HISTORY_STEP_MS = 10_000;
 /** An hour. */
 export const MAX_HISTORY_STEPS = 360;
+/** Who has missed more samples gets the whole hour, which is put together for all at once. */
+const MAX_REST_STEPS = 12;
 
 /** What is sampled of a relay. */
 export interface HistorySample {
@@ -40,6 +42,8 @@ export class History {
   readonly #rates = new Map<string, number>();
   #next = 0;
   #at: number | null = null;
+  /** The whole hour as JSON, until the next sample. */
+  #hour: string | undefined;
 
   constructor(init: { readonly relays: readonly string[]; readonly stepMs: number }) {
     this.#stepMs = init.stepMs;
@@ -66,12 +70,27 @@ export class History {
     }
     this.#next += 1;
     this.#at = atMs;
+    this.#hour = undefined;
   }
 
-  /** The samples from number `from` on, or those of the whole hour if there are none such. */
+  /** As JSON what since() says. However many ask how often, the whole hour is put together once a sample. */
+  json(from: number): string {
+    if (this.#firstOf(from) !== this.#oldest) return JSON.stringify(this.since(from));
+    this.#hour ??= JSON.stringify(this.since(from));
+    return this.#hour;
+  }
+
+  get #oldest(): number {
+    return Math.max(0, this.#next - MAX_HISTORY_STEPS);
+  }
+
+  #firstOf(from: number): number {
+    return Number.isInteger(from) && from >= Math.max(this.#oldest, this.#next - MAX_REST_STEPS) && from <= this.#next ? from : this.#oldest;
+  }
+
+  /** The samples from number `from` on, or those of the whole hour if there are none such, or too many. */
   since(from: number): HistoryPart {
-    const oldest = Math.max(0, this.#next - MAX_HISTORY_STEPS);
-    const first = Number.isInteger(from) && from >= oldest && from <= this.#next ? from : oldest;
+    const first = this.#firstOf(from);
     return {
       stepMs: this.#stepMs,
       first,

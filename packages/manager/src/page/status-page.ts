@@ -1,5 +1,6 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
+import { addressOf } from '@sekisho/channel';
 import { type Logger, printable } from '@sekisho/telemetry';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { ADMIN_ERRORS, AdminError } from '../admin-error.ts';
@@ -29,6 +30,8 @@ export interface StatusPageComponents {
 const MAX_BODY_BYTES = 4096;
 const MAX_HEADER_BYTES = 8192;
 const REQUEST_TIMEOUT_MS = 5000;
+/** Nothing goes over a connection, or an answer is not read. A page that is looked at asks every two seconds. */
+const IDLE_MS = 10_000;
 /** A browser holds up to six. */
 const MAX_CONNECTIONS = 64;
 /** The page is made anew at most once in so long, whoever asks: the manager has other work. */
@@ -95,8 +98,10 @@ export class StatusPage {
       logger: false,
       bodyLimit: MAX_BODY_BYTES,
       requestTimeout: REQUEST_TIMEOUT_MS,
+      connectionTimeout: IDLE_MS,
+      keepAliveTimeout: IDLE_MS,
       forceCloseConnections: true,
-      http: { maxHeaderSize: MAX_HEADER_BYTES, headersTimeout: REQUEST_TIMEOUT_MS },
+      http: { maxHeaderSize: MAX_HEADER_BYTES, headersTimeout: REQUEST_TIMEOUT_MS, connectionsCheckingInterval: REQUEST_TIMEOUT_MS },
       frameworkErrors: (error, _request, reply: FastifyReply) => void this.#refuse(error, reply),
     });
     app.server.maxConnections = MAX_CONNECTIONS;
@@ -115,7 +120,7 @@ export class StatusPage {
   #addRoutes(app: FastifyInstance): void {
     app.get('/', (request, reply) => this.#answer(reply, 'answered').type('text/html; charset=utf-8').send(this.#page(this.#rightsOf(request))));
     app.get<{ Querystring: { from?: string } }>('/history.json', (request, reply) =>
-      this.#answer(reply, 'answered').send(this.#history.since(Number(request.query.from ?? 0))),
+      this.#answer(reply, 'answered').type('application/json; charset=utf-8').send(this.#history.json(Number(request.query.from ?? 0))),
     );
     for (const [path, { type, text }] of Object.entries(this.#assets))
       app.get(path, (_request, reply) => this.#answer(reply, 'answered').type(`${type}; charset=utf-8`).send(text));
@@ -153,7 +158,7 @@ export class StatusPage {
     if (secret !== undefined && this.#signIns.has(secret)) return 'operator';
     // The browser sends no Origin with a GET; a proxy that ends TLS says how it was asked.
     const proto = request.headers['x-forwarded-proto'];
-    return isPrivateWay({ remoteAddress: signsOf(request).remoteAddress, origin: proto === 'https' ? 'https://proxy' : undefined }) ? 'visitor' : 'plain';
+    return isPrivateWay({ ...signsOf(request), origin: proto === 'https' ? 'https://proxy' : undefined }) ? 'visitor' : 'plain';
   }
 
   #page(rights: Rights): string {
@@ -220,7 +225,7 @@ function signsOf({ headers, socket }: FastifyRequest): RequestSigns {
     fetchSite: one('sec-fetch-site'),
     marker: one(MARKER_HEADER),
     localAddress: socket.localAddress ?? '',
-    remoteAddress: socket.remoteAddress ?? '',
+    remoteAddress: addressOf(socket),
   };
 }
 

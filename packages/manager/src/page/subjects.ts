@@ -36,7 +36,10 @@ function relays({ table }: ShownStatus): Subject {
   const others = worstFirst(table.relays).filter(({ state }) => state !== 'up');
   const value = `${up} of ${table.relays.length} up`;
   const list = others.map((relay) => `${relay.name} ${STATE_WORDS[relay.state]}`).join(', ');
-  if (up === 0) return { name, value, level: 'out', next: `${list}. Agents go to other sites, or directly. Begin with the first row of the table.` };
+  if (up === 0) {
+    const then = table.panic ? 'They carry the mail all the same' : 'Agents go to other sites, or directly';
+    return { name, value, level: 'out', next: `${list}. ${then}. Begin with the first row of the table.` };
+  }
   const areDrained = others.every(({ state }) => state === 'draining');
   if (others.length > 0) return { name, value, level: areDrained ? 'note' : 'lost', next: `${list}. What to do stands in the table.` };
   return alone({ name, value, count: up, level: 'ok' });
