@@ -19,7 +19,8 @@ export function statusPageAssets(): StatusPageAssets {
 
 /** Reads the files. */
 export function readStatusPageAssets(): StatusPageAssets {
-  const plotter = dirname(createRequire(import.meta.url).resolve('uplot/package.json'));
+  const require = createRequire(import.meta.url);
+  const plotter = dirname(require.resolve('uplot/package.json'));
   const read = (...path: string[]): string => readFileSync(join(...path), 'utf8');
   const own = (file: string): string => read(import.meta.dirname, 'client', file);
   const licence = `/*\n${read(plotter, 'LICENSE')}*/\n`;
