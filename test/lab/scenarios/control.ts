@@ -47,16 +47,28 @@ const dns: Scenario = {
     stage.now('a poisoned address among the good ones');
     await lab.publish(lab.sites, [IMPOSTOR.address]);
     await stage.flow(12_000);
+    const { direct: before = 0 } = stage.sitesSince(stage.faultAt ?? 0);
+    stage.expect(before === 0, `${before} connections went directly while good addresses were known`);
     stage.now('only the poisoned address is left');
     await lab.publish([], [IMPOSTOR.address]);
-    await stage.flow(20_000);
+    const since = Date.now();
+    // No good address is known any more: relayed by the lease to its end, and directly then.
+    await stage.until('the leases have ended: every office goes directly', LEASES_END_MS, () =>
+      lab.offices.every((office) => office.lastSession()?.route === 'direct'),
+    );
+    await stage.flow(5000);
+    const reasons = new Set(stage.sessionsSince(since).flatMap(({ reason }) => reason ?? []));
+    stage.note(`the agents' reason: ${[...reasons].join(', ')}`);
     const heard = JSON.parse(impostor.stdout.toString().trim().split('\n').at(-1)?.replace(/^listening.*/u, '{}') ?? '{}') as { connections?: number; bytes?: number };
     stage.note(`the impostor had ${heard.connections ?? 0} connections and heard ${heard.bytes ?? 0} bytes`);
     stage.expect((heard.connections ?? 0) > 0, 'nobody came to the impostor: this has shown nothing');
     stage.expect((heard.bytes ?? 0) === 0, `the impostor heard ${heard.bytes} bytes`);
+    stage.now('the zone is right again');
     await lab.publish(lab.sites);
     await impostor.stop();
+    await stage.relayedElsewhere([], 60_000, 'every office is relayed again');
   },
+  judge: directAllowed,
 };
 
 const redis: Scenario = {
