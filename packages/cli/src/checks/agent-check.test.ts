@@ -60,6 +60,13 @@ test('well; without a lease; one manager; a certificate that ends; direct', asyn
 test('no agent, an error, and something else at the address', async () => {
   page = 'hello';
   expect(await look(url)).toMatch(/^SEKISHO AGENT UNKNOWN - .+ something that is no agent$/u);
+  // It is not waited for its end, which does not come.
+  server.removeAllListeners('request').on('request', (_, response) => response.writeHead(200).write('x\n'.repeat(1024 * 1024)));
+  expect(await look(url)).toMatch(/^SEKISHO AGENT UNKNOWN - .+ something that is no agent$/u);
+  server.closeAllConnections();
+  server.removeAllListeners('request').on('request', (_, response) => response.writeHead(status, { connection: 'close', location: '/elsewhere' }).end(page));
+  status = 302;
+  expect(await look(url)).toMatch(/^SEKISHO AGENT CRITICAL - the agent does not answer at .+redirect/u);
   status = 503;
   expect(await look(url)).toMatch(/^SEKISHO AGENT CRITICAL - .+: HTTP 503$/u);
   await new Promise((resolve) => server.close(resolve));

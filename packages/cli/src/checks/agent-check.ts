@@ -11,8 +11,8 @@ const WANTED_MANAGERS = 2;
 export async function checkAgent(report: PluginReport, { url, timeoutMs }: { readonly url: string; readonly timeoutMs: number }): Promise<void> {
   let page: string;
   try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs) });
-    page = (await response.text()).slice(0, MAX_PAGE_BYTES);
+    const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs), redirect: 'error' });
+    page = await readPage(response);
     if (!response.ok) throw new Error(`HTTP ${response.status}`);
   } catch (error) {
     const { message, cause } = error as Error;
@@ -40,4 +40,15 @@ export async function checkAgent(report: PluginReport, { url, timeoutMs }: { rea
   report.measure({ label: 'direct_total', value: value('direct_total') ?? 0, unit: 'c' });
   const expiresAt = value('certificate_expires_timestamp_seconds');
   if (expiresAt !== undefined) measureCertificate(report, 'the device', expiresAt * SECOND_MS);
+}
+
+/** No more than an agent has to say, whatever answers there. */
+async function readPage(response: Response): Promise<string> {
+  const decoder = new TextDecoder();
+  let page = '';
+  for await (const chunk of response.body ?? []) {
+    page += decoder.decode(chunk, { stream: true });
+    if (page.length >= MAX_PAGE_BYTES) break;
+  }
+  return page.slice(0, MAX_PAGE_BYTES);
 }
