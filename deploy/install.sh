@@ -1,7 +1,9 @@
 #!/bin/sh
 # Installs Sekisho on a server of a site or on a router: the software in a directory of its version, a link `current` to it, the
-# user, the systemd units and kernel settings. It starts and restarts nothing, and never touches site.yaml, agent.yaml or keys.
+# command `sekisho`, the user, the systemd units and kernel settings. It starts and restarts nothing, and never touches site.yaml, agent.yaml or keys.
 set -eu
+# What root installs is for everybody to read and for root alone to write, whatever the shell of its caller has.
+umask 022
 
 usage() {
   cat <<'USAGE'
@@ -109,6 +111,10 @@ is_newer() {
 [ -f "$dist/sekisho.mjs" ] || fail 1 "$dist/sekisho.mjs is missing: run \`npm run build\` first, or say --dist DIR"
 version=$(version_of "$dist")
 is_version "$version" || fail 1 "$dist/package.json says no version such as 1.2.3"
+# It stands in the units, where a blank or a percent sign means something else.
+case $node in
+  *[!A-Za-z0-9._/+-]* | [!/]*) fail 2 "--node $node: an absolute path of letters, digits and . _ + - / is needed" ;;
+esac
 [ -x "$node" ] || fail 1 "$node cannot be run: install Node >= 24 there, or say --node FILE"
 node_major=$("$node" --version | sed 's/^v\([0-9]*\).*/\1/')
 [ "$node_major" -ge 24 ] || fail 1 "$node is Node $node_major: Sekisho needs 24 or later; install that, or say --node FILE"
@@ -169,12 +175,12 @@ fi
 
 # Kernel settings and units: ours as a whole. What is to be otherwise goes into drop-ins and files of your own.
 put() {
-  cp "$1" "$2.new" && chmod 0644 "$2.new" && mv "$2.new" "$2"
+  cp "$1" "$2.new" && chmod "$3" "$2.new" && mv "$2.new" "$2"
 }
 put_if_changed() {
   cmp -s "$1" "$2" && return 1
   [ -d "$(dirname "$2")" ] || act "make $(dirname "$2")" mkdir -p "$(dirname "$2")"
-  act "write $2" put "$1" "$2"
+  act "write $2" put "$1" "$2" "${3:-0644}"
 }
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -186,6 +192,9 @@ if [ "$is_server" = yes ] && put_if_changed "$here/sysctl/90-sekisho.conf" "$roo
   act 'set the kernel settings' sysctl -q -p /etc/sysctl.d/90-sekisho.conf
 fi
 put_if_changed "$here/limits/90-sekisho.conf" "$root/etc/security/limits.d/90-sekisho.conf" || true
+# The command `sekisho` of whoever is logged in, and of monitoring: what `current` is.
+printf '#!/bin/sh\nexec %s /opt/sekisho/current/sekisho.mjs "$@"\n' "$node" >"$scratch/sekisho"
+put_if_changed "$scratch/sekisho" "$root/usr/local/bin/sekisho" 0755 || true
 
 # The switch: at every moment there is one version or the other.
 switch() {

@@ -37,7 +37,7 @@ else if (!readFileSync(process.argv.at(-1), 'utf8').includes('accepted')) { cons
 }
 
 function install(dist: string, ...args: string[]): Promise<ProcessResult> {
-  return runProcess({ command: 'sh', args: [SCRIPT, '--root', image, '--dist', dist, '--node', NODE, ...args] });
+  return runProcess({ command: 'sh', args: ['-c', 'umask 077 && exec sh "$@"', 'sh', SCRIPT, '--root', image, '--dist', dist, '--node', NODE, ...args] });
 }
 
 /** Everything below the directory, with what it is, so that any change is seen. */
@@ -65,7 +65,13 @@ test('a rehearsal says each action and does none; then they are done, and a seco
   expect(readFileSync(join(image, 'etc/systemd/system/sekisho-relay.service'), 'utf8')).toContain(`ExecStart=${NODE} /opt/sekisho/current/sekisho.mjs relay`);
   expect(readFileSync(join(image, 'etc/sysctl.d/90-sekisho.conf'), 'utf8')).toContain('net.core.somaxconn');
   expect(statSync(join(image, 'etc/sekisho')).mode & 0o777).toBe(0o750);
+  expect(readFileSync(join(image, 'usr/local/bin/sekisho'), 'utf8')).toBe(`#!/bin/sh\nexec ${NODE} /opt/sekisho/current/sekisho.mjs "$@"\n`);
+  expect(statSync(join(image, 'usr/local/bin/sekisho')).mode & 0o777).toBe(0o755);
   expect(real.stdout.toString()).toContain('systemctl restart sekisho-relay.service sekisho-manager.service');
+
+  // The shell of whoever installs lets nobody read what it makes: the users of services must.
+  for (const path of ['opt', 'opt/sekisho', 'opt/sekisho/releases', 'etc/systemd/system'])
+    expect(statSync(join(image, path)).mode & 0o777, path).toBe(0o755);
 
   const before = snapshot();
   const again = await install(old, '--role', 'relay', '--role', 'manager');
@@ -105,6 +111,8 @@ test('what cannot be is said, with an exit code of its own', async () => {
   const before = snapshot();
   expect(await install(dist, '--role', 'master')).toMatchObject({ code: 2, stderr: expect.stringContaining('there is no role master') });
   expect(await install(dist, '--root')).toMatchObject({ code: 2, stderr: expect.stringContaining('--root needs a value') });
+  for (const node of ['node', `${NODE} -r x`, '/usr/bin/%h', '/usr/bin/node|e id'])
+    expect(await install(dist, '--node', node), node).toMatchObject({ code: 2, stderr: expect.stringContaining('an absolute path') });
   expect(await install(join(temp.path, 'nothing'))).toMatchObject({ code: 1, stderr: expect.stringContaining('npm run build') });
   const stranger = `exec setpriv --reuid 65534 --clear-groups sh < "${SCRIPT}"`;
   if (process.getuid?.() === 0) {
