@@ -85,6 +85,7 @@ test('orders name their site: one that is meant for another is refused, and the 
   expect(otherSite).toContain('is of site tokyo-1');
   expect(otherConfirm).toContain('the name of the site, which is tokyo-1');
   expect(unknown).toContain('the table has s1, s2, and no s9');
+  expect(JSON.parse(refusals[3]?.stdout.toString() ?? '')).toMatchObject({ dryRun: true, relay: 's1' });
   expect(dryRun).toMatch(/^site tokyo-1, relay s1: nothing was changed\..*shared so: s2 100%/u);
   expect(refusals.at(-1)?.stdout.toString()).toMatch(/STOP +sessions +its relay is UP and not drained: sekisho table drain s1 --config/u);
   expect(notDrained).toContain('site tokyo-1, server s1: is not to be stopped now');

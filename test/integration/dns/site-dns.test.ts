@@ -66,7 +66,8 @@ test('joined already, it changes nothing; it leaves, and what others have stays'
   expect(JSON.parse(dry.stdout.toString())).toMatchObject({ site: 'nagoya-1', change: 'leave', addresses: ['127.0.32.1', '::1'], outcome: 'printed' });
   expect(unknown).toMatchObject({ code: 1, stderr: expect.stringContaining('DNS gives no answer for the A and AAAA records, so nobody knows who would stay') });
   // Who would stay is no manager.
-  const refused = await site('leave', '--tsig-key', bind.keyFile);
+  const refused = await site('leave', '--tsig-key', bind.keyFile, '--json');
+  expect(JSON.parse(refused.stdout.toString())).toMatchObject({ change: 'leave', outcome: 'refused', objections: [expect.stringContaining('127.0.32.99')] });
   expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining('none of those who would stay answers as a manager (127.0.32.99)') });
   expect(await resolve4()).toEqual(['127.0.32.1', '127.0.32.99']);
   const left = await site('leave', '--confirm', 'nagoya-1', '--tsig-key', bind.keyFile, '--json');

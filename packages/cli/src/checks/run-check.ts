@@ -22,11 +22,11 @@ export function addTimeoutOption(command: Command): Command {
   return command.option('-t, --timeout <seconds>', 'then it is critical', seconds, DEFAULT_TIMEOUT_S);
 }
 
-/** The same with thresholds; `of` says for what. */
-export function addThresholdOptions(command: Command, of: string): Command {
+/** The same with thresholds; `of` says for what, and `usual` what they are unless given. */
+export function addThresholdOptions(command: Command, of: string, usual: { readonly warning: number; readonly critical: number | 'none' }): Command {
   return addTimeoutOption(command)
-    .option('-w, --warning <range>', `warning for ${of}: 10, 10:, ~:10, 10:20 or @10:20`, range)
-    .option('-c, --critical <range>', `critical for ${of}`, range);
+    .option('-w, --warning <range>', `warning for ${of} (default: ${usual.warning}); a range is 10, 10:, ~:10, 10:20 or @10:20`, range)
+    .option('-c, --critical <range>', `critical for ${of} (default: ${usual.critical})`, range);
 }
 
 /**

@@ -46,7 +46,7 @@ Examples:
   sekisho check relay --config /etc/sekisho/site.yaml
   sekisho check relay --config /etc/sekisho/site.yaml --server s3 -w 80 -c 100`,
     );
-  addThresholdOptions(command, 'its load in percent of its limit, by default -w 100').action(async (options: SiteCheckOptions) => {
+  addThresholdOptions(command, 'its load in percent of its limit', { warning: 100, critical: 'none' }).action(async (options: SiteCheckOptions) => {
     await runCheck('RELAY', options, async (report, timeoutMs) => {
       const [{ checkRelay }, asked] = await Promise.all([import('../checks/relay-check.ts'), serverOf(options, 'relay')]);
       await checkRelay(report, asked, { ...options, timeoutMs });
@@ -59,7 +59,7 @@ function addManagerCheck(check: Command): void {
     '--server <name>',
     'which; by default the one of this machine',
   );
-  addThresholdOptions(command, 'the seconds until it has answered, by default -w 1').action(async (options: SiteCheckOptions) => {
+  addThresholdOptions(command, 'the seconds until it has answered', { warning: 1, critical: 'none' }).action(async (options: SiteCheckOptions) => {
     await runCheck('MANAGER', options, async (report, timeoutMs) => {
       const [{ checkManager }, asked] = await Promise.all([import('../checks/manager-check.ts'), serverOf(options, 'manager')]);
       await checkManager(report, asked, { ...options, timeoutMs });
@@ -69,7 +69,7 @@ function addManagerCheck(check: Command): void {
 
 function addSiteCheck(check: Command): void {
   const command = siteCheck(check, 'site', 'every relay, manager and auth of the site, its scanners and store, configurations and clocks');
-  addThresholdOptions(command, 'the seconds between clocks, by default -w 5 -c 30').action(async (options: SiteCheckOptions) => {
+  addThresholdOptions(command, 'the seconds between clocks', { warning: 5, critical: 30 }).action(async (options: SiteCheckOptions) => {
     await runCheck('SITE', options, async (report, timeoutMs) => {
       const [{ checkSite }, { loadSite }, { siteAccess }] = await Promise.all([
         import('../checks/site-check.ts'),
@@ -98,7 +98,7 @@ function addAgentCheck(check: Command): void {
 
 function addClamdCheck(check: Command): void {
   const command = siteCheck(check, 'clamd', 'the scanners of site.yaml: which answer, and how old their signatures are');
-  addThresholdOptions(command, 'the age of signatures in days, by default -w 2 -c 7').action(async (options: SiteCheckOptions) => {
+  addThresholdOptions(command, 'the age of signatures in days', { warning: 2, critical: 7 }).action(async (options: SiteCheckOptions) => {
     await runCheck('CLAMD', options, async (report, timeoutMs) => {
       const [{ checkClamd }, { loadSite }, { Clamd, parseScannerAddress }] = await Promise.all([
         import('../checks/clamd-check.ts'),

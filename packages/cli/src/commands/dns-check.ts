@@ -67,7 +67,7 @@ async function askerOf(name: string | undefined, options: DnsCheckOptions): Prom
     return { name: wanted, servers: given ?? [], ask: askAsServer(siteAccess(site).context, init) };
   }
   if (options.agent === undefined || options.config !== undefined)
-    throw new CommandError('Say as whom to ask: --config site.yaml on a server, or --agent agent.yaml as a device.', EXIT.usage);
+    throw new CommandError('Say as whom to ask, and only one of them: --config site.yaml on a server, or --agent agent.yaml as a device.', EXIT.usage);
   const { manager, mac, ca, certificate, key, dns } = loadAgent(options.agent);
   const wanted = name ?? manager.name;
   const init = { port: manager.port, name: wanted, timeoutMs: PROBE_TIMEOUT_MS };

@@ -32,7 +32,7 @@ test.each<[string, string[], RegExp]>([
   ['a key without a server', ['join', '--tsig-key', 'dns.key'], /Name the primary DNS server of the zone with --server/u],
   ['nsupdate without a server', ['join', '--nsupdate'], /--server/u],
   ['another site', ['leave', '--confirm', 'tokyo-1'], /the name of the site, which is nagoya-1.+Nothing was changed/u],
-  ['a key that is not there', ['join', '--server', '127.0.0.1', '--tsig-key', 'nowhere'], /nowhere is missing/u],
+  ['a key that is not there', ['join', '--server', '127.0.0.1', '--tsig-key', 'nowhere'], /nowhere is missing\. tsig-keygen makes/u],
   ['a key that others can read', ['leave', '--server', '127.0.0.1', '--tsig-key', 'open.key'], /can be read by others/u],
 ])('%s', async (_, args, message) => {
   const files = args.map((arg) => (/\.key$|nowhere/u.test(arg) ? at(arg) : arg));
@@ -42,6 +42,7 @@ test.each<[string, string[], RegExp]>([
 test.each<[string, string[], RegExp]>([
   ['a TTL of 0', ['join', '--config', 'site.yaml', '--ttl', '0'], /from 1 to 86400/u],
   ['a server that is none', ['join', '--config', 'site.yaml', '--server', 'a b'], /such as 192\.0\.2\.53/u],
+  ['a zone with a command behind it', ['leave', '--config', 'site.yaml', '--zone', 'example.com\nupdate delete example.com'], /such as example\.com/u],
   ['nobody to ask as', ['dns-check', 'manager.example.com'], /--config site\.yaml on a server, or --agent agent\.yaml/u],
   ['two to ask as', ['dns-check', '--config', 'x', '--agent', 'y'], /--config site\.yaml on a server, or --agent agent\.yaml/u],
 ])('%s', async (_, args, message) => {

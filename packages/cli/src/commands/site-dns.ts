@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { resolve } from 'node:path';
 import { ChannelError, greet, secureContext } from '@sekisho/channel';
@@ -53,7 +54,7 @@ function withOptions(command: Command): Command {
     .option('--server <server[:port]>', "the zone's primary DNS server; asked what the name has now, and with --tsig-key told the change", dnsServer)
     .option('--tsig-key <file>', 'the key that may change the name, as tsig-keygen writes it')
     .option('--nsupdate', 'make the change also without a key, where the server trusts this address', false)
-    .option('--zone <name>', 'the zone; by default nsupdate finds it')
+    .option('--zone <name>', 'the zone; by default nsupdate finds it', zoneName)
     .option('--ttl <seconds>', 'of the records', ttl, STANDARD_TTL_S)
     .option('--dry-run', 'change nothing; say what would be done, or why it is refused', false)
     .option('--json', 'for programs', false);
@@ -100,7 +101,9 @@ function checkOptions(site: Site, { server, tsigKey, nsupdate: withoutKey, confi
     throw new CommandError(`--confirm takes the name of the site, which is ${own}. Nothing was changed; is this the right machine?`, EXIT.usage);
   if (server === undefined && (tsigKey !== undefined || withoutKey))
     throw new CommandError('Whom to tell the change? Name the primary DNS server of the zone with --server.', EXIT.usage);
-  if (tsigKey !== undefined) requirePrivate(resolve(tsigKey));
+  if (tsigKey === undefined) return;
+  if (!existsSync(tsigKey)) throw new CommandError(`${tsigKey} is missing. tsig-keygen makes such a key, for the DNS server and for here: docs/dns.md.`, EXIT.usage);
+  requirePrivate(resolve(tsigKey));
 }
 
 /** Throws CommandError when agents would be worse off after the change than before. */
@@ -120,6 +123,8 @@ async function refuseUnlessReady(site: Site, change: ZoneChange, now: LookUp, op
       ? joinObjections({ site: config.site, about: site.about, ours, others, relaysUp: await relaysUp(site, context) })
       : leaveObjections({ others, unanswered: now.unanswered });
   if (objections.length === 0) return;
+  const { kind, name, addresses, ttlS } = change;
+  if (options.json) resultJson({ site: config.site, name, change: kind, addresses, ttlS, outcome: 'refused', objections, nsupdate: [] });
   const anyway = change.kind === 'join' ? '--force joins nevertheless' : `--confirm=${config.site} leaves nevertheless`;
   throw new CommandError([`site ${config.site} does not ${change.kind} ${config.managerName}:`, ...objections.map((text) => `  ${text}`), `Nothing was changed; ${anyway}.`].join('\n'));
 }
@@ -169,6 +174,12 @@ function done(site: Site, { kind, name, addresses, ttlS }: ZoneChange, options: 
         : `site ${own}: left. Its agents go to other sites within the TTL (${ttlS} s if that of the zone is the same); keep its servers running until sekisho status shows no agents and no sessions.`,
   };
   say(texts[outcome]);
+}
+
+/** It becomes a line of what nsupdate is told. */
+function zoneName(text: string): string {
+  if (!/^[a-z0-9_][a-z0-9_.-]{0,253}$/iu.test(text)) throw new InvalidArgumentError('The name of a zone is needed here, such as example.com.');
+  return text;
 }
 
 function ttl(text: string): number {

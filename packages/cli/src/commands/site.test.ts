@@ -141,6 +141,8 @@ describe('check-config', () => {
     expect(await sekisho('check-config', 'far/site.yaml')).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('Say which one this is: --server NAME') });
     expect(await sekisho('check-config', 'far/site.yaml', '--server', 's2')).toMatchObject({ code: 0, stdout: 'far/site.yaml: good for s2\n' });
     expect(await sekisho('check-config', 'far/site.yaml', '--server', 's9')).toMatchObject({ code: 2, stderr: expect.stringContaining('has no server s9; it has s1 (192.0.2.11), s2') });
+    // Here --server would not help: orders are given on the machine of a manager.
+    expect(await sekisho('table', 'drain', 's1', '--config', 'far/site.yaml')).toMatchObject({ code: 2, stdout: '', stderr: expect.stringMatching(/s2 \(192\.0\.2\.12\)\. Run this on a server with a manager: s1 or s2\.\n$/u) });
   });
 
   describe('keys', () => {

@@ -64,8 +64,8 @@ async function initSite(directory: string, options: SiteInitOptions): Promise<vo
   say(`Site ${options.site} is in ${directory}; its certificates hold until ${issued.manager.expiresAt.toISOString().slice(0, 10)}.`);
   if (options.address === undefined && !options.dev)
     say(`The address in ${yaml} is an example: enter those of the servers.`);
-  say(`Next: sekisho check-config ${yaml}, then sekisho up --config ${yaml},`);
-  say(`and to let agents find it, its managers' addresses under ${managerName} in DNS: sekisho site join --config ${yaml}`);
+  say(`Next: sekisho check-config ${yaml}, then sekisho up --config ${yaml}${options.dev ? '' : ','}`);
+  if (!options.dev) say(`and to let agents find it, its managers' addresses under ${managerName} in DNS: sekisho site join --config ${yaml}`);
 }
 
 function addresses(value: string, previous: readonly string[] | undefined): string[] {

@@ -58,7 +58,8 @@ async function order(kind: string, relay: string, options: OrderOptions, more: o
   if (options.confirm !== undefined && options.confirm !== own)
     throw new CommandError(`--confirm takes the name of the site, which is ${own}. Nothing was changed; is this the right machine?`, EXIT.usage);
   const { confirm, dryRun } = options;
-  resultJson(await orderManagers(site, { path: `/table/${kind}`, body: { site: own, relay, by: orderedBy(), confirm, dryRun, ...more } }));
+  const answer = await orderManagers(site, { path: `/table/${kind}`, body: { site: own, relay, by: orderedBy(), confirm, dryRun, ...more } });
+  resultJson(dryRun === true ? Object.assign({ dryRun }, answer) : answer);
   return site;
 }
 

@@ -11,9 +11,8 @@ export interface Asked {
 
 /** Asks every manager of the site that runs on this machine. */
 export function askManagers(site: Site, server: string | undefined): Promise<Asked[]> {
-  const managers = site.here(server).filter(({ roles }) => roles.includes('manager'));
-  if (managers.length === 0)
-    throw new CommandError(`No manager runs on this machine; ask on ${site.withRole('manager').map(({ name }) => name).join(' or ')}.`);
+  const managers = site.here(server, whereManagersAre(site)).filter(({ roles }) => roles.includes('manager'));
+  if (managers.length === 0) throw new CommandError(`No manager runs on this machine. ${whereManagersAre(site)}`);
   return Promise.all(managers.map((one) => ask(site, one)));
 }
 
@@ -30,7 +29,7 @@ async function ask(site: Site, server: Server): Promise<Asked> {
 /** Gives an order about the table to a manager of this machine that runs; the store carries it to the others. */
 export async function orderManagers(site: Site, order: { path: string; body: object }): Promise<unknown> {
   const problems: string[] = [];
-  for (const server of site.here(undefined).filter(({ roles }) => roles.includes('manager'))) {
+  for (const server of site.here(undefined, whereManagersAre(site)).filter(({ roles }) => roles.includes('manager'))) {
     const socket = site.adminSocket(server);
     try {
       const { status, body } = await adminRequest(socket, 'POST', order.path, order.body);
@@ -41,7 +40,12 @@ export async function orderManagers(site: Site, order: { path: string; body: obj
       problems.push(`${server.name}: ${explain(error, socket)}`);
     }
   }
-  throw new CommandError(problems.join('\n') || 'No manager of this site runs on this machine.', EXIT.unavailable);
+  throw new CommandError(problems.join('\n') || `No manager of this site runs on this machine. ${whereManagersAre(site)}`, EXIT.unavailable);
+}
+
+/** A manager is asked over a socket of its machine. */
+function whereManagersAre(site: Site): string {
+  return `Run this on a server with a manager: ${site.withRole('manager').map(({ name }) => name).join(' or ')}.`;
 }
 
 function explain(error: unknown, socket: string): string {

@@ -71,15 +71,15 @@ export class Site {
     return this.config.servers.filter(({ roles }) => roles.includes(role));
   }
 
-  /** The servers of the file that are this machine: by name if one is given, else by address. */
-  here(name: string | undefined): Server[] {
+  /** The servers of the file that are this machine: by name if one is given, else by address. Throws CommandError, with what to do when none is. */
+  here(name: string | undefined, otherwise = 'Say which one this is: --server NAME'): Server[] {
     const { servers } = this.config;
     const own = name === undefined ? servers.filter(({ address }) => isLocal(address)) : servers.filter((one) => one.name === name);
     if (own.length > 0) return own;
     const known = servers.map((one) => `${one.name} (${one.address})`).join(', ');
     throw new CommandError(
       name === undefined
-        ? `No server of ${this.file} has an address of this machine; it has ${known}. Say which one this is: --server NAME`
+        ? `No server of ${this.file} has an address of this machine; it has ${known}. ${otherwise}`
         : `${this.file} has no server ${name}; it has ${known}. Say one of these: --server NAME`,
       EXIT.usage,
     );

@@ -16,7 +16,7 @@ export function managerView(status: ManagerStatus, nowMs: number): string {
   const { relays, policy, panic } = status.table;
   return [
     `site ${status.site}, manager ${status.name} at ${status.address}:${status.port}${status.stopping ? paint('yellow', ' STOPPING') : ''}`,
-    `agents ${status.agents}, of them direct ${highlight(status.direct.agents)}; policy ${policy}${panic ? paint('red', ' PANIC: marks are distrusted') : ''}`,
+    `agents ${status.agents}, of them direct ${highlight(status.direct.agents)}; policy ${policy}${panic ? `; ${paint('red', 'PANIC: marks are distrusted')}` : ''}`,
     redundancyLine(status, nowMs),
     ...differences(status),
     '',
