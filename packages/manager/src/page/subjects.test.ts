@@ -20,11 +20,16 @@ describe('every loss of redundancy is a line with who it is and what to do', () 
   const relay = (changes: Parameters<typeof shownRelay>[0]) => shownStatus({}, [shownRelay(), shownRelay({ name: 's2', ...changes })]);
   const poor = (scannersUp: number) => relay({ inspection: { scanners: 2, scannersUp, clean: 0, infected: 0, unscannable: 0, uninspected: 0 } });
   const [first, second] = shownStatus().auths;
+  const panic = (): ShownStatus => {
+    const status = shownStatus({}, ['s1', 's2'].map((name) => shownRelay({ name, state: 'overloaded' })));
+    return { ...status, table: { ...status.table, panic: true } };
+  };
 
   test.each<[string, string, ShownStatus, string, string, RegExp]>([
     ['a relay', 'Relays', relay({ state: 'down' }), '1 of 2 up', 'lost', /s2 DOWN.*table/u],
     ['a relay that is drained', 'Relays', relay({ state: 'draining' }), '1 of 2 up', 'note', /s2 DRAIN/u],
-    ['all relays', 'Relays', shownStatus({}, [shownRelay({ state: 'full' }), shownRelay({ name: 's2', state: 'down' })]), '0 of 2 up', 'out', /^s2 DOWN, s1 FULL/u],
+    ['all relays', 'Relays', shownStatus({}, [shownRelay({ state: 'full' }), shownRelay({ name: 's2', state: 'down' })]), '0 of 2 up', 'out', /^s2 DOWN, s1 FULL.*other sites, or directly/u],
+    ['all relays, in panic', 'Relays', panic(), '0 of 2 up', 'out', /OVERLOADED. They carry the mail all the same/u],
     ['a manager', 'Managers', shownStatus({ managers: [...shownStatus().managers.slice(0, 1), { ...shownStatus().managers[1]!, lostAt: 5, reason: 'ECONNREFUSED' }] }), '1 of 2 up', 'lost', /s2.*ECONNREFUSED.*port manager/u],
     ['a manager that stops', 'Managers', shownStatus({ stopping: true }), '2 of 2 up', 'note', /s1.*being stopped/u],
     ['a scanner', 'Scanners', poor(1), '3 of 4 up', 'lost', /s2 misses 1.*clamd/u],
