@@ -270,6 +270,22 @@ describe('choosing anew', () => {
     }
   });
 
+  test('a no of a manager that was only tried is asked for again when the site in use dies, and nobody goes directly past it', () => {
+    for (let seed = 1; seed < 10; seed += 1) {
+      const virtual = settledAt('a', ['a1', 'b1'], {}, seed);
+      setSite(virtual, 'b', { kind: 'refuse', code: 'DEVICE_REVOKED', delayMs: 5 });
+      virtual.steering.rehome(virtual.now, 'b1');
+      virtual.run(100);
+      expect([asksSince(virtual, 10_000), siteOf(virtual)]).toEqual([['b1'], 'a']);
+      setSite(virtual, 'a', silent);
+      virtual.setRelays('a', 'unreachable');
+      virtual.renewSoon(true);
+      virtual.onStep = () => expect(virtual.decide().kind).not.toBe('direct');
+      virtual.run(MINUTE_MS);
+      expect(virtual.decide()).toEqual({ kind: 'refuse', code: 'DEVICE_REVOKED' });
+    }
+  });
+
   test('a link that dies and heals every four seconds for five minutes: fewer moves than agents, and none goes direct', () => {
     const AGENTS = 1000;
     let moves = 0;

@@ -129,8 +129,11 @@ export class Steering {
     this.#drop(address);
     if (!wasCurrent && purpose !== 'lease') return;
     const { elsewhere, absence } = REFUSALS[code];
-    // A new site that does not want us takes nothing away from the lease that we have.
-    if (elsewhere || (this.#search?.isMove === true && !wasCurrent)) {
+    if (!elsewhere && this.#search?.isMove === true && !wasCurrent) {
+      // A new site that does not want us takes nothing away from the lease that we have. It is not dead either: should nobody
+      // else be left, it is asked again, and its no counts then.
+      this.#search.hasten(nowMs);
+    } else if (elsewhere) {
       if (!absence && this.#search !== undefined) this.#search.refusal ??= { code, retryAfterMs };
       this.#fail(nowMs, address, absence ? 'absent' : 'refused', retryAfterMs);
     } else {
