@@ -10,7 +10,7 @@ usage() {
 usage: install.sh [--role ROLE]... [--dry-run] [--root DIR] [--dist DIR] [--node FILE] [--server NAME] [--downgrade]
 
   --role ROLE    relay, manager, auth or outbreak: a service for each role; site: one service for all roles of a server;
-                 agent: a router; all: every unit. May be given several times. Default: site
+                 agent: a router; all: every unit. May be given several times. Default: those that are installed, or site
   --dry-run      say what would be done, and do nothing
   --root DIR     install below DIR, for an image or a test: no user is made, nothing outside of DIR is touched
   --dist DIR     what `npm run build` has made; by default dist beside deploy
@@ -78,9 +78,21 @@ while [ $# -gt 0 ]; do
   esac
 done
 
+# Without --role a machine keeps the roles that it has; one that has none becomes a server.
+installed_units() {
+  for unit in "$here"/systemd/sekisho*; do
+    unit=${unit##*/}
+    [ ! -f "$root/etc/systemd/system/$unit" ] || printf '%s ' "$unit"
+  done
+}
 units=''
 is_server=no
-for role in ${roles:-site}; do
+if [ -z "$roles" ]; then
+  units=$(installed_units)
+  [ -n "$units" ] || roles=site
+  for unit in $units; do case $unit in sekisho-agent.*) ;; *) is_server=yes ;; esac; done
+fi
+for role in $roles; do
   case $role in
     relay | outbreak) units="$units sekisho-$role.service"; is_server=yes ;;
     manager | auth) units="$units sekisho-$role.service sekisho-$role.socket"; is_server=yes ;;
@@ -212,8 +224,9 @@ if [ "$changes" -eq 0 ]; then
   exit 0
 fi
 [ "$dry_run" = no ] || exit 0
-case " $roles " in
-  *' all '*) services='SERVICES, those that this machine is to run' ;;
+case " $units " in
+  # Units that exclude each other.
+  *' sekisho-relay.service'*' sekisho.service '* | *' sekisho.service'*' sekisho-relay.service '*) services='SERVICES, those that this machine is to run' ;;
   *) services=$(printf '%s\n' $units | grep '\.service$' | tr '\n' ' ') ;;
 esac
 say "version $version is installed. Nothing was started or restarted; next:"

@@ -94,6 +94,9 @@ test('a newer version takes its place when it accepts site.yaml, which is left a
   expect(upgrade.code).toBe(0);
   expect(upgrade.stdout.toString()).toContain('set stateDir: /var/lib/sekisho');
   expect(upgrade.stdout.toString()).toContain('to version 1.10.0 (it was 1.9.0)');
+  // Without --role a machine keeps its roles.
+  expect(readdirSync(join(image, 'etc/systemd/system')).sort()).toEqual(['sekisho-manager.service', 'sekisho-manager.socket', 'sekisho-relay.service']);
+  expect(upgrade.stdout.toString()).toContain('systemctl restart sekisho-manager.service sekisho-relay.service');
   expect(readlinkSync(join(image, 'opt/sekisho/current'))).toBe('releases/1.10.0');
   expect(readFileSync(site, 'utf8')).toBe('stateDir: state\nsite: accepted\n');
 
