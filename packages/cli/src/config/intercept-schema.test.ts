@@ -45,7 +45,7 @@ test.each<[string, string, string, RegExp]>([
 });
 
 test.each<[string, RegExp]>([
-  ['[]', /.+/u],
+  ['[]', /^at least one interface is needed/u],
   ['[lo]', /^nothing that this machine sends itself/u],
   ['["*"]', /the name of one interface/u],
   ['["br-lan\\" } accept"]', /the name of one interface/u],

@@ -27,7 +27,7 @@ const mailPort = () =>
   }).meta({ range: MAIL_PORTS.join(', ') });
 
 export const interceptSchema = z.strictObject({
-  interfaces: z.array(interfaceName()).min(1).max(32).meta({
+  interfaces: z.array(interfaceName()).min(1, 'at least one interface is needed here, such as [br-lan]').max(32).meta({
     description: 'Where clients arrive, such as br-lan: a bridge, and not what is in it. What arrives elsewhere is left alone, and so is what this machine itself sends.',
   }),
   ports: z
