@@ -16,6 +16,7 @@ import { ManagerResolver } from './resolver.ts';
 import { DIRECT_REASONS, type DirectReason, type Route } from './route.ts';
 import { Session } from './session.ts';
 import { type AgentLimits, type AgentSettings, type AgentTimings, DEFAULT_LIMITS, DEFAULT_TIMINGS, SOFTWARE } from './settings.ts';
+import type { Move } from './site-moves.ts';
 import { SiteQuality, type SlowSite } from './site-quality.ts';
 import { Steering } from './steering.ts';
 
@@ -102,6 +103,7 @@ export class Agent {
   readonly #directCounts = Object.fromEntries(DIRECT_REASONS.map((reason) => [reason, 0])) as Record<DirectReason, number>;
   #mode: Mode = 'searching';
   #lastLease: Lease | undefined;
+  #lastMove: Move | undefined;
   #onIdle: (() => void) | undefined;
 
   constructor(components: AgentComponents, settings: AgentSettings) {
@@ -303,7 +305,9 @@ export class Agent {
 
   #onSiteChanged(from: string): void {
     const move = this.#steering.lastMove;
-    if (move?.from !== from) return;
+    // After a time without a manager a site is chosen as at the start: that is no move.
+    if (move?.from !== from || move === this.#lastMove) return;
+    this.#lastMove = move;
     this.#metrics.siteMoves.inc({ reason: move.reason });
     this.#log.info({ event: 'site_left', ...move }, 'new sessions go through another site; the running ones end where they are');
   }
@@ -311,7 +315,8 @@ export class Agent {
   #onRoundTrip(site: string, roundTripMs: number): void {
     const slow = this.#quality.note(this.#clock.now(), site, roundTripMs);
     if (slow === undefined) return;
-    this.#log.warn({ event: 'site_slow', ...slow }, 'the site answers much more slowly than it did; asking whether another one is quicker');
+    if (this.#steering.mayLeaveSlow(this.#clock.now(), slow.site))
+      this.#log.warn({ event: 'site_slow', ...slow }, 'the site answers much more slowly than it did; asking whether another one is quicker');
     this.#managers.siteSlow(slow);
   }
 

@@ -33,6 +33,8 @@ export interface Refused {
 
 /** A lease is not renewed more often than this, whatever a manager says, unless a relay is in trouble. */
 const LEAST_RENEWAL_MS = 1000;
+/** Nor does it end before it can be renewed: between two of them clients would have no way. */
+const LEAST_TTL_MS = 2 * LEAST_RENEWAL_MS;
 
 /** The lease in use and the last no. Pure: time and chance are passed in. */
 export class LeaseState {
@@ -62,7 +64,8 @@ export class LeaseState {
 
   /** A lease ends every earlier no. Renewal is spread over a tenth of its time, and always before the end. */
   take(nowMs: number, offer: LeaseOffer): Lease {
-    const { ttlMs, renewAfterMs, ...rest } = offer;
+    const { ttlMs: offeredMs, renewAfterMs, ...rest } = offer;
+    const ttlMs = Math.max(offeredMs, LEAST_TTL_MS);
     const renewMs = Math.max(Math.min(renewAfterMs, ttlMs * 0.9) * (0.9 + this.#random() / 10), LEAST_RENEWAL_MS);
     this.#lease = { ...rest, expiresAtMs: nowMs + ttlMs, renewAtMs: nowMs + renewMs };
     this.#refused = undefined;

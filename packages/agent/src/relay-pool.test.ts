@@ -31,6 +31,7 @@ class Scene {
   readonly pool: RelayPool;
   /** Whether it was urgent, each time that another relay was wanted. */
   readonly troubles: boolean[] = [];
+  readonly roundTripsMs: number[] = [];
   random = 0.5;
   #aheadMs = 0;
 
@@ -55,7 +56,7 @@ class Scene {
         metrics: agentMetrics(new Metrics(), read),
         onTrouble: (isUrgent) => this.troubles.push(isUrgent),
         onChange: () => {},
-        onRoundTrip: () => {},
+        onRoundTrip: (_site, roundTripMs) => this.roundTripsMs.push(roundTripMs),
       },
       { ...DEFAULT_TIMINGS, ...DEFAULT_LIMITS, relayRetryFirstMs: retryMs, relayRetryMaxMs: retryMs },
     );
@@ -104,6 +105,18 @@ test.each<[string, (scene: Scene) => Promise<void>, string]>([
   expect(performance.now() - lostAtMs).toBeGreaterThan(0.5 * RETRY_MS - 5);
   await until(() => made.states[0] === 'ready');
   expect(made.troubles).toEqual([]);
+});
+
+test('a relay that does not acknowledge a session is one slow round trip, however often the session says so', async () => {
+  const made = await scene(2);
+  made.age(LONG_LIFE_MS);
+  const link = made.pool.link(made.lease, made.lease.relays[0]!)!;
+  made.roundTripsMs.length = 0;
+  for (let said = 0; said < 5; said += 1) made.pool.suspect(link);
+  expect(made.roundTripsMs).toEqual([300]);
+  made.pool.trust(link, undefined);
+  made.pool.suspect(link);
+  expect(made.roundTripsMs).toEqual([300, 300]);
 });
 
 test('how long is chance, up to the first pause', async () => {

@@ -119,8 +119,11 @@ export class RelayPool {
   suspect(link: RelayLink): void {
     const entry = this.#entryOf(link);
     if (entry === undefined) return;
-    entry.suspectUntilMs = this.#components.clock.now() + this.#init.deadAfterMs;
-    this.#components.onRoundTrip(link.site, this.#init.ackTimeoutMs);
+    const now = this.#components.clock.now();
+    const isNews = now >= entry.suspectUntilMs;
+    entry.suspectUntilMs = now + this.#init.deadAfterMs;
+    // Once: a session says it again with each relay that it tries.
+    if (isNews) this.#components.onRoundTrip(link.site, this.#init.ackTimeoutMs);
   }
 
   /** The relay acknowledged a session that it was asked for at that time, if that is known. */

@@ -19,7 +19,7 @@ import type { Steering } from './steering.ts';
 
 export interface SessionComponents {
   readonly clock: Clock;
-  readonly steering: Pick<Steering, 'decide' | 'decideFinally'>;
+  readonly steering: Pick<Steering, 'decide' | 'decideFinally' | 'lease'>;
   readonly pool: RelayPool;
   readonly log: Logger;
   readonly metrics: AgentMetrics;
@@ -130,10 +130,13 @@ export class Session {
   /** There is a new lease while nobody has acknowledged the session: its relays join the race, those of the old one may still win. */
   #followLease(): void {
     const race = this.#race;
-    const now = this.#components.clock.now();
+    const { clock, steering, pool } = this.#components;
+    const now = clock.now();
     if (race?.verdict !== undefined || race === undefined || now >= this.#deadlineMs) return;
-    const route = this.#components.steering.decide(now, this.#components.pool.state);
-    if (route.kind !== 'relayed' || route.lease === this.#lease) return;
+    // Every event asks every session that is about to begin: mostly there is nothing new.
+    if (steering.lease(now) === this.#lease) return;
+    const route = steering.decide(now, pool.state);
+    if (route.kind !== 'relayed') return;
     this.#lease = route.lease;
     this.#isSilenceTold = false;
     const added = this.#races < MAX_RACES ? newRelays(this.#relays, route) : [];

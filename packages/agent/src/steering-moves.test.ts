@@ -225,6 +225,48 @@ describe('a manager that answers with relays of no use', () => {
   });
 });
 
+describe('when no site has a relay, DNS is asked no more often than is of use', () => {
+  const AGENTS = 30;
+
+  /** When they look up, from then on, with a client every second. */
+  function lookUps(happens: (virtual: VirtualMesh) => void): number[] {
+    return Array.from({ length: AGENTS }, (_, seed) => {
+      const virtual = mesh(['a1', 'a2', 'b1', 'b2'], seed);
+      virtual.run(10 * MINUTE_MS);
+      const fromMs = virtual.now;
+      const before = virtual.lookUps.length;
+      for (const site of ['a', 'b']) virtual.setRelays(site, 'unreachable');
+      happens(virtual);
+      for (let client = 0; client < 1800; client += 1) {
+        virtual.renewSoon(true);
+        virtual.run(1000);
+      }
+      return virtual.lookUps.slice(before).map((atMs) => atMs - fromMs);
+    }).flat();
+  }
+  const refuse = (virtual: VirtualMesh): void => {
+    for (const site of ['a', 'b']) setSite(virtual, site, { kind: 'refuse', code: 'NO_RELAY', delayMs: 20 });
+    virtual.breakCurrent();
+  };
+
+  test.each([['managers give leases that are of no use', () => {}], ['managers refuse', refuse]])('%s', (_name, happens) => {
+    const made = lookUps(happens);
+    expect(made.length).toBeGreaterThan(10 * AGENTS);
+    expect(made.length).toBeLessThan(25 * AGENTS);
+    // They do not come together either, though all see it at once.
+    for (let second = 0; second < 60; second += 1)
+      expect(made.filter((atMs) => Math.floor(atMs / 1000) === second).length).toBeLessThan(AGENTS / 2);
+  });
+
+  test('nor when DNS itself has failed', () => {
+    const made = lookUps((virtual) => {
+      refuse(virtual);
+      virtual.zone = undefined;
+    });
+    expect(made.length).toBeLessThan(100 * AGENTS);
+  });
+});
+
 describe('choosing anew', () => {
   /** How many of these agents are at each site. */
   const shares = (agents: readonly VirtualMesh[]): number[] => ['a', 'b', 'c'].map((site) => agents.filter((agent) => siteOf(agent) === site).length);

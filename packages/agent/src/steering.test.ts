@@ -261,6 +261,15 @@ describe('leases', () => {
     expect(virtual.decide().kind).toBe('direct');
   });
 
+  test('however short a lease a manager gives, clients have a way in between, and it is asked no more than once a second', () => {
+    const virtual = mesh({ a: good });
+    virtual.lease = { ttlMs: 1, renewAfterMs: 0 };
+    virtual.run(1000);
+    virtual.onStep = () => expect(virtual.decide().kind).toBe('relayed');
+    virtual.run(60_000);
+    expect(virtual.attempts.length).toBeLessThanOrEqual(61);
+  });
+
   test('a renewal that is not answered: the manager is left for another', () => {
     const virtual = mesh({ a: good, b: good });
     virtual.run(1000);

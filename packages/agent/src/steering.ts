@@ -179,12 +179,17 @@ export class Steering {
 
   /** The site in use answers much more slowly than it did. */
   siteSlow(nowMs: number, { site, medianMs }: SlowSite): void {
-    const isBusy = this.#search !== undefined || this.#plan !== undefined || this.#isBlocked(nowMs);
-    if (this.#current === undefined || isBusy || nowMs < this.#moves.slowAgainAtMs || this.#leases.live(nowMs)?.site !== site) return;
+    if (!this.mayLeaveSlow(nowMs, site)) return;
     const atMs = nowMs + this.#init.moveJitterMs * this.#random();
     // Half as long, or it is not worth it: when it is our own line, everybody is as slow.
     this.#plan = { atMs, reason: 'slow', withinMs: (HELLO_ROUND_TRIPS * medianMs) / 2 };
     this.tick(nowMs);
+  }
+
+  /** Whether siteSlow() of this site would make it look for another one. */
+  mayLeaveSlow(nowMs: number, site: string): boolean {
+    const isBusy = this.#search !== undefined || this.#plan !== undefined || this.#isBlocked(nowMs);
+    return this.#current !== undefined && !isBusy && nowMs >= this.#moves.slowAgainAtMs && this.#leases.live(nowMs)?.site === site;
   }
 
   /** It is its turn to move there, if that manager answers. */

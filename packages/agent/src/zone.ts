@@ -7,6 +7,13 @@ import { missingFrom, sorted } from './sorted-addresses.ts';
  */
 export const MAX_MANAGERS = 1024;
 
+/** When nobody in the zone answers, all agents see it in the same second: their look-ups because of it are spread over so long. */
+const HURRY_SPREAD_MS = 5000;
+/** The longer it has lasted without news, the less often: the next look-up comes after this part of that time, at the earliest. */
+const HURRY_PART = 10;
+/** After so long without it, it is a new one. */
+const HURRY_OVER_MS = 300_000;
+
 export interface ZoneInit {
   /** A shorter TTL is not respected: it would make every agent a load on DNS. */
   readonly ttlMinMs: number;
@@ -47,6 +54,10 @@ export class Zone {
   readonly #retry: BackoffInit;
   #failures = 0;
   #answeredAtMs = Number.NEGATIVE_INFINITY;
+  /** The next look-up comes early already. */
+  #isHurried = false;
+  #hurriedAtMs = Number.NEGATIVE_INFINITY;
+  #hurriedSinceMs = 0;
 
   constructor(components: { readonly random: () => number }, init: ZoneInit) {
     this.#random = components.random;
@@ -56,6 +67,7 @@ export class Zone {
 
   /** Takes the outcome of a look-up. */
   take(nowMs: number, answer: ZoneAnswer): ZoneChange {
+    this.#isHurried = false;
     const found = together(answer.ipv4?.addresses, answer.ipv6?.addresses);
     if (found.length === 0) {
       this.#failures += 1;
@@ -70,12 +82,23 @@ export class Zone {
     // A family that got no answer keeps its addresses, as a DNS that fails altogether does.
     const kept = this.addresses.filter((address) => (address.includes(':') ? answer.ipv6 : answer.ipv4) === undefined);
     const all = sorted(together(found, kept));
-    return this.#replace(all.length > MAX_MANAGERS ? all.slice(0, MAX_MANAGERS) : all);
+    const change = this.#replace(all.length > MAX_MANAGERS ? all.slice(0, MAX_MANAGERS) : all);
+    if (change.gained.length + change.lost.length > 0) this.#hurriedAtMs = Number.NEGATIVE_INFINITY;
+    return change;
   }
 
-  /** Nobody in the zone answers: look again as soon as the least TTL allows, since the operator may be changing it. */
+  /**
+   * Nobody in the zone answers: look again as soon as the least TTL allows, since the operator may be changing it; less and
+   * less often while it says nothing new. A DNS that fails has pauses of its own, and is asked no sooner.
+   */
   hurry(nowMs: number): void {
-    this.lookUpAtMs = Math.min(this.lookUpAtMs, Math.max(nowMs, this.#answeredAtMs + this.#init.ttlMinMs));
+    if (nowMs - this.#hurriedAtMs > HURRY_OVER_MS) this.#hurriedSinceMs = nowMs;
+    this.#hurriedAtMs = nowMs;
+    if (this.#isHurried || this.problem !== undefined) return;
+    this.#isHurried = true;
+    const pauseMs = Math.max(this.#init.ttlMinMs, (nowMs - this.#hurriedSinceMs) / HURRY_PART);
+    const atMs = Math.max(nowMs + HURRY_SPREAD_MS * this.#random(), this.#answeredAtMs + pauseMs * (1 + this.#random() / 2));
+    this.lookUpAtMs = Math.min(this.lookUpAtMs, atMs);
   }
 
   #ttlMs({ ipv4, ipv6 }: ZoneAnswer): number {
