@@ -7,6 +7,13 @@ export function oneLine(result: ScenarioResult): string {
   return `${ok ? 'ok' : 'NOT OK'}  ${counts} (${seconds(durationMs)})${problems.map((problem) => `\n           ${problem}`).join('')}`;
 }
 
+/** Numbers of sessions by site, as words. */
+export function counted(counts: Readonly<Record<string, number>>): string {
+  return Object.entries(counts)
+    .map(([site, count]) => `${site} ${count}`)
+    .join(', ');
+}
+
 /** At the end, for people. */
 export function human(results: readonly ScenarioResult[]): string {
   const head = ['', 'SCENARIO', 'OK', 'SENT', 'ACCEPTED', 'STORED', 'LOST', 'VIRUS', 'DIRECT', 'AGAIN', 'DECISION', 'ANSWER'];
@@ -34,7 +41,7 @@ export function markdown(results: readonly ScenarioResult[]): string {
     String(one.direct),
     String(one.later + one.broken),
     seconds(one.maxDecisionMs),
-    one.observations.map(({ what, afterMs }) => `${what}: ${seconds(afterMs)}`).join('; '),
+    one.observations.map(({ what, afterMs }) => (afterMs === undefined ? what : `${what}: ${seconds(afterMs)}`)).join('; '),
     one.alerts.map(({ alert, where, afterS }) => `${alert}${where === '' ? '' : ` (${where})`} ${afterS} s`).join(', ') || 'nothing',
   ]);
   return [head, head.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n');

@@ -4,10 +4,11 @@ import type { Lab } from './lab.ts';
 import type { AgentSession, LabOffice } from './office.ts';
 import type { LabSite } from './site.ts';
 
-/** Something that was waited for, and how long it took since the last fault. */
+/** Something that was waited for, and how long it took since the last fault; or a fact. */
 export interface Observation {
   readonly what: string;
-  readonly afterMs: number;
+  /** Only of what was waited for. */
+  readonly afterMs?: number;
 }
 
 export interface StageInit {
@@ -67,7 +68,7 @@ export class Stage {
 
   /** A fact for the report. */
   note(what: string): void {
-    this.observations.push({ what, afterMs: Math.round(performance.now() - this.#clockMs) });
+    this.observations.push({ what });
     this.#say(`  ${what}`);
   }
 

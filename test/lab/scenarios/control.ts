@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { IMPOSTOR } from '../addresses.ts';
+import { counted } from '../report.ts';
 import { directAllowed, type Scenario } from '../scenario.ts';
 
 /** What decides how mail goes: managers, DNS, stores, clocks. */
@@ -39,7 +40,7 @@ const dns: Scenario = {
     stage.now('DNS does not answer');
     lab.dns.pause();
     await stage.flow(15_000);
-    stage.note(`sessions meanwhile: ${JSON.stringify(stage.sitesSince(stage.faultAt ?? 0))}`);
+    stage.note(`sessions meanwhile: ${counted(stage.sitesSince(stage.faultAt ?? 0))}`);
     lab.dns.resume();
     const line = await lab.impostorLine();
     const impostor = await line.namespace.start({ command: process.execPath, args: [IMPOSTOR_PROGRAM] });
@@ -112,7 +113,7 @@ const clock: Scenario = {
       await stage.relayedElsewhere(lab.sites.filter((one) => one !== site), 30_000, `every office is relayed by the site whose clock is ${how}`);
       const since = Date.now();
       await stage.flow(15_000);
-      stage.note(`sessions meanwhile: ${JSON.stringify(stage.sitesSince(since))}`);
+      stage.note(`sessions meanwhile: ${counted(stage.sitesSince(since))}`);
       await lab.publish(lab.sites);
       await stage.flow(8000);
     }

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { counted } from '../report.ts';
 import type { Scenario } from '../scenario.ts';
 import type { Stage } from '../stage.ts';
 import type { Attempt } from '../traffic/events.ts';
@@ -25,7 +26,7 @@ const devices: Scenario = {
     const sent = await sendThrough(stage, second, 5);
     stage.expect(sent.every(({ outcome }) => outcome === 'accepted'), `the second device got ${sent.map(({ outcome, reply }) => `${outcome} ${reply}`).join('; ')}`);
     await stage.flow(15_000);
-    stage.note(`sessions of ${first.name} meanwhile: ${JSON.stringify(stage.sitesSince(since, first))}`);
+    stage.note(`sessions of ${first.name} meanwhile: ${counted(stage.sitesSince(since, first))}`);
     double.kill('SIGKILL');
     await double.exited;
 

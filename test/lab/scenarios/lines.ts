@@ -1,3 +1,4 @@
+import { counted } from '../report.ts';
 import type { Scenario } from '../scenario.ts';
 import type { Stage } from '../stage.ts';
 
@@ -40,7 +41,7 @@ const lossy: Scenario = {
     await site.line.lose(5);
     const since = Date.now();
     await stage.flow(30_000);
-    stage.note(`sessions meanwhile: ${told(stage.sitesSince(since))}`);
+    stage.note(`sessions meanwhile: ${counted(stage.sitesSince(since))}`);
   },
 };
 
@@ -71,11 +72,5 @@ const flapping: Scenario = {
     }
   },
 };
-
-function told(counts: Readonly<Record<string, number>>): string {
-  return Object.entries(counts)
-    .map(([site, count]) => `${site} ${count}`)
-    .join(', ');
-}
 
 export const LINE_SCENARIOS: readonly Scenario[] = [slow, lossy, flapping];

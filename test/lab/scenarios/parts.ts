@@ -1,3 +1,4 @@
+import { counted } from '../report.ts';
 import { directAllowed, type Scenario } from '../scenario.ts';
 import { RandomKiller } from '../random-killer.ts';
 
@@ -59,7 +60,7 @@ const scanners: Scenario = {
     const since = Date.now();
     await stage.flow(15_000);
     const later = lab.ledger.attemptsSince(since).filter(({ outcome }) => outcome === 'later').length;
-    stage.note(`${later} attempts were answered 451 meanwhile; sessions: ${JSON.stringify(stage.sitesSince(since))}`);
+    stage.note(`${later} attempts were answered 451 meanwhile; sessions: ${counted(stage.sitesSince(since))}`);
     stage.now(`the clamds of ${site.name} are back`);
     await Promise.all(site.scanners.map((scanner) => scanner.restart()));
     const again = Date.now();

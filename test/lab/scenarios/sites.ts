@@ -34,7 +34,8 @@ const cut: Scenario = {
     stage.now(`${site.name}: all packets are dropped, nothing is reset`);
     await site.line.cut();
     await stage.relayedElsewhere([site], 20_000);
-    await stage.flow(25_000);
+    // Longer than the operator's alert takes.
+    await stage.flow(45_000);
     stage.now(`${site.name}: the line is back`);
     await site.line.restore();
     await stage.flow(5000);
