@@ -83,7 +83,7 @@ export function connectEndpoint(init: ConnectInit): Promise<TLSSocket> {
   );
   const onError = (error: NodeJS.ErrnoException): void => fail(failure(error, tcpConnected, expect));
   const onClose = (): void =>
-    fail(new ChannelError(tcpConnected ? 'TLS' : 'UNREACHABLE', 'closed before the handshake was done'));
+    fail(new ChannelError(tcpConnected ? 'CLOSED' : 'UNREACHABLE', 'closed before the handshake was done'));
   const onSecure = (): void => {
     // Resumed: who has the key of that session is who was checked when it began, and Node checks no names again.
     const peer = socket.isSessionReused() ? stored?.peer : peerOf(socket);
@@ -113,6 +113,8 @@ export function connectEndpoint(init: ConnectInit): Promise<TLSSocket> {
 
 function failure(error: NodeJS.ErrnoException, tcpConnected: boolean, expect: Expectation): ChannelError {
   if (!tcpConnected) return new ChannelError('UNREACHABLE', error.code ?? error.message);
+  // A process that dies in a handshake is no impostor, who would have to show something.
+  if (error.code === 'ECONNRESET' || error.code === 'EPIPE') return new ChannelError('CLOSED', 'closed before the handshake was done');
   if (!WRONG_CERTIFICATE.has(error.code)) return new ChannelError('TLS', `handshake failed: ${error.code ?? error.message}`);
   const wanted = expect.serverName === undefined ? `a ${expect.role}'s` : `a ${expect.role}'s for ${expect.serverName}`;
   return new ChannelError('IDENTITY', `the certificate is not ${wanted}: ${error.code}`);

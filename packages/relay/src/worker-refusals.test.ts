@@ -142,7 +142,7 @@ describe('sessions', () => {
     await expect.poll(() => (ledger.take(), ledger.outcomes)).toEqual({ abandoned: 1 });
     await sleep(200);
     expect(destination.sockets).toHaveLength(0);
-    expect(worker.report().sessions).toEqual({ preamble: 0, connecting: 0, streaming: 0, closing: 0 });
+    expect(worker.report().sessions).toEqual({ preamble: 0, connecting: 0, streaming: 0, scanning: 0, closing: 0 });
   });
 
   test('a name that leads inside, and one that leads elsewhere the second time', async () => {
