@@ -64,6 +64,7 @@ export function authMetrics(metrics: Metrics, gauges: AuthGauges): AuthMetrics {
   gauge('sekisho_auth_certificate_expires_timestamp_seconds', "When auth's own certificate expires.", () =>
     gauges.certificateExpiresAtMs() / 1000,
   );
+  gauge('sekisho_auth_clock_timestamp_seconds', 'The clock of this server, Unix time.', () => Date.now() / 1000);
   gauge('sekisho_auth_config_digest', 'The first 48 bits of the digest of the configuration.', () => gauges.configDigest());
   return {
     grants: metrics.counter({

@@ -121,6 +121,7 @@ function registerGauges(metrics: Metrics, gauges: ManagerGauges): void {
   gauge('sekisho_manager_certificate_expires_timestamp_seconds', "When the manager's own certificate expires.", () =>
     gauges.certificateExpiresAtMs() / 1000,
   );
+  gauge('sekisho_manager_clock_timestamp_seconds', 'The clock of this server, Unix time.', () => Date.now() / 1000);
   gauge('sekisho_manager_config_digest', 'The first 48 bits of the digest of the configuration.', () => gauges.configDigest());
   gauge('sekisho_manager_servers', 'Other servers that are connected as agents are, to see whether the manager answers.', () =>
     gauges.servers(),

@@ -73,6 +73,9 @@ export class RelayMetrics {
       { name: 'sekisho_relay_certificate_expires_timestamp_seconds', help: "When the relay's own certificate expires." },
       (gauge) => gauge.set({}, init.certificateExpiresAtMs / 1000),
     );
+    metrics.gauge({ name: 'sekisho_relay_clock_timestamp_seconds', help: 'The clock of this server, Unix time.' }, (gauge) =>
+      gauge.set({}, Date.now() / 1000),
+    );
     metrics.gauge(
       { name: 'sekisho_relay_config_digest', help: 'The first 48 bits of the digest of the configuration.' },
       (gauge) => gauge.set({}, init.configDigest),
