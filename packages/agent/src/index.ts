@@ -4,12 +4,13 @@ export { ManagerResolver } from './resolver.ts';
 export { trace, type TraceStep } from './trace.ts';
 
 // What an agent decides, pure: for the simulator, which runs it under a virtual clock.
-export { followsNewcomers, Steering } from './steering.ts';
+export { Steering } from './steering.ts';
 export type { Command, SteeringInit } from './steering-terms.ts';
 export type { Lease, LeaseOffer } from './lease-state.ts';
 export { newRelays, type RelayOfLease } from './lease-relays.ts';
 export { LinkHealth } from './link-health.ts';
 export type { ManagerFailure } from './manager-set.ts';
+export { followsNewcomers } from './moves.ts';
 export { inRandomOrder } from './random-order.ts';
 export { RelayRace } from './relay-race.ts';
 export { type DirectReason, type LinkState, type Route, withoutMesh } from './route.ts';

@@ -14,3 +14,11 @@ export type MoveReason = (typeof MOVE_REASONS)[number];
 export function isOptional(reason: MoveReason): boolean {
   return reason === 'newcomer' || reason === 'rehomed' || reason === 'slow';
 }
+
+/**
+ * Whether an agent that has a manager moves to one of those that are new in the zone: all agents together give them the
+ * share that they would have had from the start.
+ */
+export function followsNewcomers(gained: number, managers: number, random: () => number): boolean {
+  return random() < gained / managers;
+}
