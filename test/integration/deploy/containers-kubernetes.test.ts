@@ -1,12 +1,10 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { usageProblem } from '../../../packages/cli/src/testing/usage.ts';
-import { makeTempDir } from '../../kit/temp-dir.ts';
 import { parseAllYaml, read, readYaml, root, site } from './stack-files.ts';
 
-/** deploy/kubernetes: no cluster is here, so what one would look up is looked up. */
+/** deploy/kubernetes: no cluster is here, so what one would look up is looked up. Who mounts which keys: containers-roles.test.ts. */
 
 interface Container {
   readonly name: string;
@@ -186,10 +184,10 @@ describe.each(SITES)('%s', (name) => {
     expect(config.metrics.address).toBe('192.0.2.99');
     const needed = {
       relay: [config.relay.inspect?.spoolDir],
-      auth: [config.store.passwordFile, config.store.caFile, config.auth.revocations.file],
-      manager: [config.store.passwordFile, config.store.caFile],
+      auth: [config.store.passwordFile, config.store.caFile, config.auth.revocations.file, config.stateDir],
+      manager: [config.store.passwordFile, config.store.caFile, config.stateDir],
     }[role];
-    for (const path of [...needed, config.keys, config.stateDir, container.args?.at(-1)]) expect(isWithin(path ?? '', container), `${role}: ${path}`).toBe(true);
+    for (const path of [...needed, config.keys, container.args?.at(-1)]) expect(isWithin(path ?? '', container), `${role}: ${path}`).toBe(true);
   }
 
   test('store and scanners are the ones of the base', () => {
@@ -254,27 +252,4 @@ test.skipIf(kubectl.status !== 0)('kubectl kustomize builds both sites (skipped 
     expect(servers.map(({ nodeSelector }) => nodeSelector?.['sekisho/site'])).toEqual([name, name]);
     for (const { image } of servers.flatMap(allContainers)) expect(image).toMatch(/^registry\.example\.com\/sekisho:\d+\.\d+\.\d+$/u);
   }
-});
-
-test('the init container makes keys of a Secret into files that our commands take', async () => {
-  const temp = await makeTempDir('keys');
-  const [secret, keys] = [join(temp.path, 'secret'), join(temp.path, 'keys')];
-  // As the kubelet lays a Secret out: links to links, readable for the pod's group.
-  mkdirSync(join(secret, '..2026'), { recursive: true });
-  mkdirSync(keys);
-  symlinkSync('..2026', join(secret, '..data'));
-  for (const file of ['ca.cert.pem', 'relay.key.pem']) {
-    writeFileSync(join(secret, '..2026', file), file);
-    chmodSync(join(secret, '..2026', file), 0o440);
-    symlinkSync(`..data/${file}`, join(secret, file));
-  }
-  for (const { spec } of baseObjects.filter(({ metadata, kind }) => kind === 'Deployment' && metadata.name !== 'sekisho-redis')) {
-    const [command = '', ...args] = spec.template?.spec.initContainers?.find(({ name }) => name === 'keys')?.command ?? [];
-    const here = args.map((text) => text.replaceAll('/run/sekisho/keys', keys).replaceAll('/secret', secret));
-    // Twice: a pod whose sandbox was lost runs it again.
-    for (let round = 0; round < 2; round += 1) expect(spawnSync(command, here, { encoding: 'utf8' })).toMatchObject({ status: 0, stderr: '' });
-    expect(readdirSync(keys)).toEqual(['ca.cert.pem', 'relay.key.pem']);
-    for (const file of readdirSync(keys)) expect(statSync(join(keys, file)).mode & 0o777).toBe(0o600);
-  }
-  await temp.remove();
 });

@@ -13,7 +13,9 @@ interface Service {
   readonly image: string;
   readonly command?: readonly string[];
   readonly entrypoint?: readonly string[];
-  readonly volumes: readonly string[];
+  readonly volumes?: readonly (string | { readonly source: string; readonly target: string; readonly read_only?: boolean })[];
+  readonly secrets?: readonly string[];
+  readonly configs?: readonly { readonly source: string; readonly target: string }[];
   readonly network_mode?: string;
   readonly networks?: readonly string[];
   readonly ports?: unknown;
@@ -34,8 +36,15 @@ const ROLES = ['relay', 'auth', 'manager'] as const;
 
 afterAll(stopAllProcesses);
 
-/** `[from, to]` of each volume. */
-const mounts = (name: string): string[][] => (services[name]?.volumes ?? []).map((volume) => volume.replace(/^\$\{[^}]*\}/u, 'SITE').split(':'));
+/** `[from, to]` of each volume, secret and config; containers-roles.test.ts looks at who has what. */
+const mounts = (name: string): string[][] => {
+  const { volumes: own = [], secrets = [], configs = [] } = services[name] ?? {};
+  return [
+    ...own.map((volume) => (typeof volume === 'string' ? volume : `${volume.source}:${volume.target}${volume.read_only === true ? ':ro' : ''}`)),
+    ...secrets.map((secret) => `SITE/keys/${secret}:/run/secrets/${secret}:ro`),
+    ...configs.map(({ source, target }) => `SITE/${source}:${target}:ro`),
+  ].map((volume) => volume.replace(/^\$\{[^}]*\}/u, 'SITE').split(':'));
+};
 const isMounted = (name: string, path: string): boolean => mounts(name).some(([, to = '']) => path === to || path.startsWith(`${to}/`));
 
 test('the image: its stages and instructions are in order', () => {
@@ -82,9 +91,12 @@ test('the services of compose are the roles of its site.yaml, and see the files 
     expect([network_mode, ports]).toEqual(['host', undefined]);
     expect(join('/deploy/container', build?.context ?? '', build?.dockerfile ?? '')).toBe('/deploy/container/Dockerfile');
     expect(services[role]?.healthcheck?.test.at(-1)).toContain(`http://127.0.0.1:${config.metrics[role]}/metrics`);
-    expect(mounts(role).find(([from]) => from === 'SITE')).toEqual(['SITE', '/etc/sekisho', 'ro']);
-    expect(isMounted(role, config.stateDir)).toBe(true);
+    expect(mounts(role).filter(([from]) => from?.startsWith('SITE')).map(([, , mode]) => mode)).not.toContain(undefined);
+    expect(isMounted(role, '/etc/sekisho/site.yaml')).toBe(true);
+    expect(isMounted(role, join(config.keys, `${role}.key.pem`))).toBe(true);
+    expect(isMounted(role, config.stateDir)).toBe(role !== 'relay');
   }
+  expect(isMounted('auth', join('/etc/sekisho', config.auth.revocations.file ?? ''))).toBe(true);
   const redis = /^redis\+unix:(.+)$/u.exec(config.store.url)?.[1] ?? '';
   for (const role of ['auth', 'manager']) expect(isMounted(role, redis)).toBe(true);
   expect(read('deploy/container/redis.conf')).toContain(`unixsocket ${redis}\n`);
@@ -108,7 +120,7 @@ test('compose: grace, hardening, networks and references', () => {
     expect(Object.keys(services)).toEqual(expect.arrayContaining([...(service.depends_on ?? [])]));
     for (const [from = '', to] of mounts(name)) {
       if (from.startsWith('./')) expect(() => read(join('deploy/container', from)), `${name} ${to}`).not.toThrow();
-      else if (from !== 'SITE') expect(Object.keys(volumes), `${name} ${to}`).toContain(from);
+      else if (!from.startsWith('SITE/')) expect(Object.keys(volumes), `${name} ${to}`).toContain(from);
     }
     for (const [, file] of [...(service.command ?? []), ...(service.entrypoint ?? [])].join(' ').matchAll(/(\/etc\/[a-z./-]+)/gu)) expect(isMounted(name, file ?? ''), `${name} ${file}`).toBe(true);
   }

@@ -30,6 +30,6 @@ export function site(file: string, environment: Readonly<Record<string, string>>
 export function typedCommands(page: string): string[][] {
   const blocks = [...read(page).matchAll(/^```\n([\s\S]*?)^```$/gmu)].map(([, text = '']) => text.replaceAll('\\\n', ' '));
   const lines = blocks.flatMap((block) => block.split('\n'));
-  const pattern = /(?:^|\s)(?<!user )(?:sekisho(?:\.mjs|:[a-z]+)?|run --rm --no-deps relay) (?=[a-z-])([^#;&|]+)/gu;
+  const pattern = /(?:^|\s)(?<!user )(?:sekisho(?:\.mjs|:[a-z]+)?|run --rm (?:--no-deps relay|check)) (?=[a-z-])([^#;&|]+)/gu;
   return lines.flatMap((line) => [...line.matchAll(pattern)].map(([, args = '']) => args.trim().split(/\s+/u)));
 }

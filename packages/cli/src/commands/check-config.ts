@@ -3,10 +3,8 @@ import { CommandError, EXIT } from '../exit-codes.ts';
 import { certificateFindings } from '../files/certificate-findings.ts';
 import { type Finding, machineFindings } from '../files/machine.ts';
 import { pageFindings } from '../files/page-token.ts';
-import { loadSite, type Role, type Server } from '../files/site.ts';
+import { loadSite, type Role, ROLES, type Server, withOnly } from '../files/site.ts';
 import { paint, result, resultJson, say } from '../output.ts';
-
-const ROLES: readonly Role[] = ['auth', 'relay', 'manager', 'outbreak'];
 
 /** `sekisho check-config`: everything that can be known before a site is started. */
 export function addCheckConfigCommand(program: Command): void {
@@ -39,10 +37,6 @@ Exit code 0: good, perhaps with warnings. 2: a mistake in the file, or in the ke
         isMistake ? EXIT.usage : EXIT.failed,
       );
     });
-}
-
-function withOnly(server: Server, role: Role | undefined): Server {
-  return role === undefined ? server : { ...server, roles: server.roles.filter((one) => one === role) };
 }
 
 function report(file: string, servers: readonly Server[], findings: readonly Finding[]): void {

@@ -1,20 +1,21 @@
 import { ChannelError, greet, secureContext } from '@sekisho/channel';
 import { sqliteSchema } from '@sekisho/store';
 import { printable } from '@sekisho/telemetry';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import manifest from '../../package.json' with { type: 'json' };
 import { CommandError, EXIT } from '../exit-codes.ts';
 import { certificateFindings } from '../files/certificate-findings.ts';
 import { machineFindings } from '../files/machine.ts';
 import { askManagers } from '../files/managers.ts';
 import { readCredentials } from '../files/site-keys.ts';
-import { loadSite, type Server, type Site } from '../files/site.ts';
+import { loadSite, type Role, ROLES, type Server, type Site, withOnly } from '../files/site.ts';
 import { siteFindings, type UpgradeFinding } from '../files/upgrade-findings.ts';
 import { type Cell, result, resultJson, table } from '../output.ts';
 
 interface UpgradeOptions {
   readonly config: string;
   readonly server?: string;
+  readonly role?: Role;
   readonly drained: boolean;
   readonly json: boolean;
 }
@@ -28,6 +29,7 @@ export function addUpgradeCheckCommand(program: Command): void {
     .command('upgrade-check')
     .requiredOption('--config <file>', 'the site.yaml')
     .option('--server <name>', 'which server is to be taken out; by default this machine')
+    .addOption(new Option('--role <role>', 'of this machine, look only at what this role needs: in a container with the files of one role').choices(ROLES))
     .option('--drained', 'may it be stopped now: its relay is drained and has no session', false)
     .option('--json', 'for programs', false)
     .description('say whether a server can be taken out now to replace its software, and what to do first')
@@ -51,7 +53,7 @@ Examples:
       if (status === undefined)
         throw new CommandError(asked.map(({ problem }) => problem).join('\n') || 'No manager of this machine answers.', EXIT.unavailable);
       const question = { server, drained: options.drained, options: `--config ${options.config}` };
-      const findings = [...siteFindings(status, question), ...(await ownFindings(site, server))];
+      const findings = [...siteFindings(status, question), ...(await ownFindings(site, server, options.role))];
       const isFine = findings.every(({ level }) => level !== 'stop');
       if (options.json) resultJson({ site: site.config.site, server: server.name, version: manifest.version, asked: status.name, ok: isFine, findings });
       else report(site, server, findings);
@@ -68,8 +70,9 @@ function serverOf(site: Site, name: string | undefined): Server {
 }
 
 /** What this software and this machine have to say: keys, limits, the store's file, and whether the running managers understand it. */
-async function ownFindings(site: Site, server: Server): Promise<UpgradeFinding[]> {
-  const local = site.here(undefined).find(({ name }) => name === server.name);
+async function ownFindings(site: Site, server: Server, role: Role | undefined): Promise<UpgradeFinding[]> {
+  const here = site.here(undefined).find(({ name }) => name === server.name);
+  const local = here === undefined ? undefined : withOnly(here, role);
   const checks = local === undefined ? [] : [...certificateFindings(site, local, Date.now()), ...machineFindings(site, local)];
   const found = checks.map(({ cause, grave, message }): UpgradeFinding => ({ check: cause === 'configuration' ? 'keys' : 'machine', level: grave ? 'stop' : 'warning', message }));
   return [...found, ...schemaFindings(site), ...(await protocolFindings(site))];

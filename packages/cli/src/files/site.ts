@@ -13,6 +13,8 @@ import { readStoreAccess, type StoreAccess } from './store-access.ts';
 export type Server = SiteConfig['servers'][number];
 export type Role = Server['roles'][number];
 
+export const ROLES: readonly Role[] = ['auth', 'relay', 'manager', 'outbreak'];
+
 /** A site.yaml, read and checked, with its paths resolved. */
 export class Site {
   readonly file: string;
@@ -119,6 +121,11 @@ export class Site {
 /** Reads a site.yaml with the environment laid over it. Throws ConfigError. */
 export function loadSite(file: string): Site {
   return new Site(resolve(file), loadConfig(file, siteSchema, process.env));
+}
+
+/** A server as if it had this role only, or as it is: for a container that has the files of one role. */
+export function withOnly(server: Server, role: Role | undefined): Server {
+  return role === undefined ? server : { ...server, roles: server.roles.filter((one) => one === role) };
 }
 
 function isLocal(address: string): boolean {
