@@ -202,6 +202,8 @@ export class ActiveAgent {
     if (lease !== undefined && lease !== this.#lease) {
       this.#lease = lease;
       this.links.follow(lease);
+      // The manager knows less than we do.
+      if (!this.links.hasRelay) this.#event((steering, nowMs) => steering.renewSoon(nowMs, true));
     }
     for (const session of this.#waiting) session.decide();
     onChange(this);

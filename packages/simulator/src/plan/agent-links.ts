@@ -85,6 +85,15 @@ export class AgentLinks {
     return entry === undefined ? 'idle' : this.#stateOf(entry);
   };
 
+  /** Whether any relay of the lease may be of use, as far as is known. */
+  get hasRelay(): boolean {
+    for (const entry of this.#entries.values()) {
+      const state = this.#stateOf(entry);
+      if (typeof state === 'string' && state !== 'unreachable') return true;
+    }
+    return false;
+  }
+
   /** For a hello, as the agent's pool says it. */
   get avoid(): string[] {
     return [...this.#entries.values()].filter(({ health }) => health.failure !== undefined).map(({ relay }) => relay.name);

@@ -34,6 +34,8 @@ export class ClientSession {
   #races = 0;
   #isSilenceTold = false;
   #current: RelayRace | undefined;
+  /** Relays that were asked, and have neither connected nor said no. */
+  readonly #asked = new Map<number, RelayAddress>();
 
   constructor(components: ClientSessionComponents) {
     const { queue, timings } = components;
@@ -84,6 +86,7 @@ export class ClientSession {
     const { queue, timings } = this.#components;
     const race = new RelayRace({ relays: relays.length, startedAtMs: queue.now, ackTimeoutMs: timings.ackTimeoutMs, deadlineMs: this.#deadlineMs });
     this.#current = race;
+    this.#asked.clear();
     this.#step(race);
   }
 
@@ -96,7 +99,7 @@ export class ClientSession {
       if (race.wakeAtMs < Number.POSITIVE_INFINITY) queue.at(Math.max(race.wakeAtMs, queue.now + 1), () => this.#step(race));
       if (race.isSilent && !this.#isSilenceTold) {
         this.#isSilenceTold = true;
-        for (const { relay } of this.#relays) this.#components.links.suspect(relay);
+        for (const relay of this.#asked.values()) links.suspect(relay);
         onTrouble();
       }
     } else if (verdict.kind === 'connected') this.#end({ kind: 'relayed' });
@@ -127,16 +130,19 @@ export class ClientSession {
 
   #openLeg(race: RelayRace, index: number): void {
     const { links } = this.#components;
-    if (index > 0) for (const { relay } of this.#relays.slice(0, index)) links.suspect(relay);
+    // Those that are still open have not acknowledged the session.
+    if (index > 0) for (const earlier of this.#asked.values()) links.suspect(earlier);
     const relay = this.#relays[index]?.relay;
     const tell = (outcome: LegOutcome): void => {
       if (outcome === 'acked') return race.acked(index);
+      if (race === this.#current) this.#asked.delete(index);
       if (outcome === 'connected') race.connected(index);
       else if (outcome === 'lost') race.lost(index);
       else race.refused(index, outcome);
       this.#step(race);
     };
-    if (relay === undefined || !links.open(relay, tell)) race.lost(index);
+    if (relay === undefined || !links.open(relay, tell)) return race.lost(index);
+    this.#asked.set(index, relay);
   }
 
   #end(end: SessionEnd): void {
