@@ -249,6 +249,7 @@ export class Agent {
         metrics: this.#metrics,
         onDirect: (reason) => this.#countDirect(reason),
         bye: (message) => this.#managers.bye(message),
+        onRelayed: (site) => this.#steering.relayed(site),
         onTrouble: () => this.#managers.renewSoon(true),
         onEnded: (ended) => this.#onSessionEnded(ended),
       },

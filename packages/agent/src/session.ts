@@ -26,6 +26,8 @@ export interface SessionComponents {
   /** To the manager. */
   readonly bye: (message: Message<'bye'>) => void;
   readonly onDirect: (reason: DirectReason) => void;
+  /** A relay of this site has connected the session. */
+  readonly onRelayed: (site: string) => void;
   /** No relay of the lease has taken the session. */
   readonly onTrouble: () => void;
   readonly onEnded: (session: Session) => void;
@@ -257,7 +259,8 @@ export class Session {
     this.#route = 'relayed';
     this.#link = link;
     this.#address = address;
-    const { clock, metrics } = this.#components;
+    const { clock, metrics, onRelayed } = this.#components;
+    onRelayed(link.site);
     const elapsedMs = clock.now() - this.#startedAtMs;
     this.#connectMs = Math.round(elapsedMs);
     metrics.timeToRelay.observe({}, elapsedMs / 1000);

@@ -189,6 +189,27 @@ describe('a manager that answers with relays of no use', () => {
     }
   });
 
+  test('is kept when its relays are only late: each session finds them silent, and then goes through all the same', () => {
+    const virtual = settledAt('a', ['a1', 'b1', 'c1']);
+    virtual.setRelays('a', 'suspect');
+    const fromMs = virtual.now;
+    for (let client = 0; client < 600; client += 1) {
+      virtual.renewSoon(true);
+      virtual.run(400);
+      virtual.steering.relayed('a');
+      virtual.run(1600);
+    }
+    expect(siteOf(virtual)).toBe('a');
+    expect(new Set(asksSince(virtual, fromMs))).toEqual(new Set(['a1']));
+    // What goes through another site says nothing of this one.
+    for (let client = 0; client < 3; client += 1) {
+      virtual.renewSoon(true);
+      virtual.steering.relayed('b');
+      virtual.run(6000);
+    }
+    expect(siteOf(virtual)).not.toBe('a');
+  });
+
   test('of two such sites each is tried once in a while, not in turns', () => {
     const virtual = settledAt('a', ['a1', 'b1']);
     for (const site of ['a', 'b']) virtual.setRelays(site, 'unreachable');

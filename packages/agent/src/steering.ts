@@ -169,6 +169,11 @@ export class Steering {
     this.tick(nowMs);
   }
 
+  /** A session went through a relay of this site. */
+  relayed(site: string): void {
+    if (site === this.#leases.lease?.site) this.#trouble.relayed();
+  }
+
   /** The site in use answers much more slowly than it did. */
   siteSlow(nowMs: number, { site, medianMs }: SlowSite): void {
     if (!this.mayLeaveSlow(nowMs, site)) return;
@@ -204,7 +209,10 @@ export class Steering {
   get wakeAtMs(): number {
     let atMs = this.#lookUpPending ? Number.POSITIVE_INFINITY : this.#zone.lookUpAtMs;
     atMs = Math.min(atMs, this.#searches.wakeAtMs(this.#nowMs, this.#current), this.#contacts.wakeAtMs(this.#nowMs));
-    if (this.#current !== undefined) atMs = Math.min(atMs, this.#renewAtMs(this.#current), this.#probeAtMs(), this.#moves.rehomeAtMs);
+    if (this.#current !== undefined) {
+      const probeAtMs = this.#managers.nextRetryAtMs((address) => this.#contacts.has(address));
+      atMs = Math.min(atMs, this.#renewAtMs(this.#current), probeAtMs, this.#moves.rehomeAtMs);
+    }
     const expiresAtMs = this.#leases.live(this.#nowMs)?.expiresAtMs;
     return Math.min(atMs, expiresAtMs ?? Number.POSITIVE_INFINITY);
   }
@@ -368,10 +376,6 @@ export class Steering {
     // One that left the zone is not asked for more.
     if (this.#contacts.has(current) || !this.#managers.has(current)) return Number.POSITIVE_INFINITY;
     return Math.min(this.#leases.lease?.renewAtMs ?? Number.POSITIVE_INFINITY, this.#trouble.helloAtMs);
-  }
-
-  #probeAtMs(): number {
-    return this.#managers.nextRetryAtMs((address) => this.#contacts.has(address));
   }
 
   /** The zone changed while we have a manager. */

@@ -18,6 +18,8 @@ export class Trouble {
   /** What `helloAtMs` would be if it were urgent. */
   #earliestMs = 0;
   #count = 0;
+  /** The same, but for those after which a session went through. */
+  #fruitless = 0;
   #lastMs = Number.NEGATIVE_INFINITY;
   #lastUrgentMs = Number.NEGATIVE_INFINITY;
 
@@ -30,7 +32,9 @@ export class Trouble {
   /** @param isUrgent no relay is left */
   note(nowMs: number, isUrgent: boolean, lastHelloMs: number): void {
     if (this.helloAtMs === Number.POSITIVE_INFINITY) {
-      this.#count = this.isOver(nowMs) ? 1 : this.#count + 1;
+      const isNew = this.isOver(nowMs);
+      this.#count = isNew ? 1 : this.#count + 1;
+      this.#fruitless = isNew ? 1 : this.#fruitless + 1;
       this.#lastMs = nowMs;
       this.#earliestMs = Math.max(nowMs, lastHelloMs + pauseMs(this.#count, TROUBLE_RETRY, this.#random));
       this.helloAtMs = this.#earliestMs + this.#jitterMs * this.#random();
@@ -49,7 +53,7 @@ export class Trouble {
   asked(nowMs: number): boolean {
     const isUrgent = this.#isUrgent && this.helloAtMs <= nowMs;
     // The lease's own time: whatever was before has not come back since.
-    if (this.helloAtMs > nowMs) this.#count = 0;
+    if (this.helloAtMs > nowMs) this.#reset();
     this.answered();
     return isUrgent;
   }
@@ -63,12 +67,17 @@ export class Trouble {
   /** The lease is of another manager: what was before is not its fault. */
   forget(): void {
     this.answered();
-    this.#count = 0;
+    this.#reset();
+  }
+
+  /** A session went through: the relays are late, or some are full, and not of no use. The pauses stay as long as they are. */
+  relayed(): void {
+    this.#fruitless = 0;
   }
 
   /** The manager's last answer did not help: its relays cannot be used either. */
   get isRepeated(): boolean {
-    return this.#count > 1;
+    return this.#fruitless > 1;
   }
 
   /** The first hello because of it is about to go out. */
@@ -83,5 +92,10 @@ export class Trouble {
 
   isOver(nowMs: number): boolean {
     return nowMs - this.#lastMs > TROUBLE_OVER_MS;
+  }
+
+  #reset(): void {
+    this.#count = 0;
+    this.#fruitless = 0;
   }
 }

@@ -315,6 +315,7 @@ export class ActiveAgent {
       onTrouble: () => this.trouble(),
       onEnd: (end, waitedMs) => {
         this.#waiting.delete(session);
+        if (end.kind === 'relayed') this.steering.relayed(this.links.siteName ?? '');
         onSession(end, waitedMs);
       },
     });
