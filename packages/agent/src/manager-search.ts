@@ -2,6 +2,12 @@ import type { RefusalCode } from '@sekisho/wire';
 import { isOptional, type MoveReason } from './moves.ts';
 import { inRandomOrder } from './random-order.ts';
 
+/**
+ * So many who are out make room for the next at once; then the others have their turn only. Where hundreds of managers say no
+ * within a round trip, as when all sites are full, each agent would begin a TLS connection with all of them.
+ */
+const MAX_HASTENED = 16;
+
 export interface SearchInit {
   /** Whom to ask, in order. */
   readonly queue: Iterable<string>;
@@ -39,6 +45,7 @@ export class ManagerSearch {
   /** The first of the queue, once somebody had to know whether there is one. */
   #head: string | undefined;
   #nextAtMs: number;
+  #hastened = 0;
 
   constructor(components: { readonly random: () => number }, init: SearchInit) {
     this.#random = components.random;
@@ -80,7 +87,9 @@ export class ManagerSearch {
 
   /** One of those who were asked is out: there is nothing to wait for. */
   hasten(nowMs: number): void {
-    this.#nextAtMs = Math.min(this.#nextAtMs, nowMs);
+    if (this.#hastened >= MAX_HASTENED || this.#nextAtMs <= nowMs) return;
+    this.#hastened += 1;
+    this.#nextAtMs = nowMs;
   }
 
   /** The zone changed. */

@@ -288,6 +288,18 @@ describe('when no site has a relay, DNS is asked no more often than is of use', 
   });
 });
 
+test('of hundreds of managers that all say no, no more than some are asked in a second; a few say so at once', () => {
+  const addresses = Array.from({ length: 600 }, (_, index) => `${'abc'[index % 3]}${String(index).padStart(3, '0')}`).sort();
+  const virtual = mesh(addresses);
+  for (const address of addresses) virtual.managers.set(address, { kind: 'refuse', code: 'NO_RELAY', delayMs: 20 });
+  virtual.run(1000);
+  expect(virtual.attempts.length).toBeGreaterThan(16);
+  expect(virtual.attempts.length).toBeLessThan(22);
+  virtual.run(5 * MINUTE_MS);
+  expect(virtual.attempts.length).toBeLessThan(5 * 60 * 7);
+  expect(virtual.decide()).toMatchObject({ kind: 'direct', reason: 'managers_absent' });
+});
+
 describe('choosing anew', () => {
   /** How many of these agents are at each site. */
   const shares = (agents: readonly VirtualMesh[]): number[] => ['a', 'b', 'c'].map((site) => agents.filter((agent) => siteOf(agent) === site).length);
