@@ -103,15 +103,35 @@ describe('DNS', () => {
     expect(virtual.connections).toEqual([stays]);
   });
 
-  test('it is left even when nobody else answers; the lease lives to its end', () => {
+  test.each<Behaviour>([silent, { kind: 'unreachable', delayMs: 20 }, { kind: 'refuse', code: 'NO_RELAY', delayMs: 20 }])(
+    'it is kept while nobody of the zone gives a lease (%o), for who poisons DNS must not bring clients to go directly; and left when one does',
+    (poisoned) => {
+      const virtual = mesh({ a: good, b: poisoned });
+      virtual.zone = ['a'];
+      virtual.run(1000);
+      virtual.zone = ['b'];
+      virtual.onStep = () => expect(virtual.decide().kind).toBe('relayed');
+      virtual.run(3_600_000);
+      expect(virtual.steering.current).toBe('a');
+      // Not more often than others that are dead.
+      expect(virtual.attempts.filter(({ address }) => address === 'b').length).toBeLessThan(150);
+      virtual.managers.set('b', good);
+      virtual.run(300_000);
+      expect(virtual.steering.current).toBe('b');
+      expect(virtual.connections).toEqual(['b']);
+    },
+  );
+
+  test('the one that is kept dies: then there is nobody', () => {
     const virtual = mesh({ a: good });
     virtual.run(1000);
     virtual.zone = ['b'];
     virtual.run(virtual.ttlMs + 7100);
-    expect(virtual.steering.current).toBeUndefined();
-    expect(virtual.connections).not.toContain('a');
-    expect(virtual.decide().kind).toBe('relayed');
+    expect(virtual.steering.current).toBe('a');
+    virtual.managers.set('a', silent);
+    virtual.breakCurrent();
     virtual.run(600_000);
+    expect(virtual.steering.current).toBeUndefined();
     expect(virtual.decide()).toEqual({ kind: 'direct', reason: 'managers_silent' });
   });
 
@@ -408,7 +428,7 @@ describe('whatever managers and DNS do', () => {
     );
   });
 
-  test('no manager is asked a TTL after it left the zone', () => {
+  test('no manager is asked a TTL after it left the zone, if somebody there gives leases', () => {
     fc.assert(
       fc.property(fc.nat(), fc.array(fc.subarray(addresses, { minLength: 1 }), { minLength: 2, maxLength: 5 }), (seed, zones) => {
         const virtual = new VirtualMesh(seed);
@@ -418,6 +438,7 @@ describe('whatever managers and DNS do', () => {
         for (const zone of zones) {
           virtual.zone = zone;
           virtual.run(virtual.ttlMs + 20);
+          if (!zone.some((address) => virtual.managers.get(address) === good)) continue;
           const from = virtual.attempts.length;
           virtual.run(300_000);
           for (const { address } of virtual.attempts.slice(from)) expect(zone).toContain(address);

@@ -315,11 +315,7 @@ export class Steering {
   #conclude(nowMs: number, search: ManagerSearch): void {
     this.#searches.end(nowMs, 0);
     if (search.reason === 'slow') this.#moves.noneIsQuicker(nowMs);
-    if (this.#current !== undefined) {
-      if (this.#managers.has(this.#current)) return this.#stay(nowMs, search);
-      this.#contacts.drop(this.#current);
-      this.#current = undefined;
-    }
+    if (this.#current !== undefined) return this.#stay(nowMs, search);
     // Not everybody was asked.
     if (search.reason === 'relays') return;
     if (search.refusal === undefined) this.#leases.forgetTemporary();
@@ -328,7 +324,10 @@ export class Steering {
     this.#zone.hurry(nowMs);
   }
 
-  /** We keep the manager that we have. Where its relays are of no use, a no that another might have overruled holds for clients. */
+  /**
+   * We keep the manager that we have, also one that left the zone: DNS finds and does not prove, and whoever poisons it must not
+   * bring clients to go directly. Where its relays are of no use, a no that another might have overruled holds for clients.
+   */
   #stay(nowMs: number, { isMove, refusal }: ManagerSearch): void {
     if (isMove) return;
     if (refusal !== undefined) this.#leases.refuse(nowMs, refusal.code, refusal.retryAfterMs);
@@ -369,12 +368,13 @@ export class Steering {
     const attempt = this.#contacts.get(current);
     if (attempt?.isUrgent === true && attempt.startedAtMs + this.#init.managerStaggerMs <= nowMs) this.#searches.beginBeside(nowMs, this.#current, 'silent');
     if (this.#moves.rehomeAtMs <= nowMs) this.#chooseAnew(nowMs);
+    if (!this.#managers.has(current) && this.#managers.aliveCount > 0 && !this.#searches.isBusy) this.#searches.plan(nowMs, 'zone');
     for (const address of this.#managers.due(nowMs)) this.#contacts.probe(nowMs, address);
   }
 
   #renewAtMs(current: string): number {
-    // One that left the zone is not asked for more.
-    if (this.#contacts.has(current) || !this.#managers.has(current)) return Number.POSITIVE_INFINITY;
+    // One that left the zone is not asked for more before we know that nobody there would have us.
+    if (this.#contacts.has(current) || (!this.#managers.has(current) && this.#searches.isBusy)) return Number.POSITIVE_INFINITY;
     return Math.min(this.#leases.lease?.renewAtMs ?? Number.POSITIVE_INFINITY, this.#trouble.helloAtMs);
   }
 

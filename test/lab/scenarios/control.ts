@@ -10,6 +10,8 @@ const IMPOSTOR_PROGRAM = join(import.meta.dirname, '../impostor.ts');
 const SHIFTED_CLOCK = join(import.meta.dirname, '../shifted-clock.ts');
 /** A lease in the lab lasts half a minute. */
 const LEASES_END_MS = 60_000;
+/** Longer than a lease of the lab. */
+const POISONED_MS = 45_000;
 
 const managersSilent: Scenario = {
   number: 7,
@@ -48,18 +50,11 @@ const dns: Scenario = {
     stage.now('a poisoned address among the good ones');
     await lab.publish(lab.sites, [IMPOSTOR.address]);
     await stage.flow(12_000);
-    const { direct: before = 0 } = stage.sitesSince(stage.faultAt ?? 0);
-    stage.expect(before === 0, `${before} connections went directly while good addresses were known`);
     stage.now('only the poisoned address is left');
     await lab.publish([], [IMPOSTOR.address]);
-    const since = Date.now();
-    // No good address is known any more: relayed by the lease to its end, and directly then.
-    await stage.until('the leases have ended: every office goes directly', LEASES_END_MS, () =>
-      lab.offices.every((office) => office.lastSession()?.route === 'direct'),
-    );
-    await stage.flow(5000);
-    const reasons = new Set(stage.sessionsSince(since).flatMap(({ reason }) => reason ?? []));
-    stage.note(`the agents' reason: ${[...reasons].join(', ')}`);
+    // The managers in use are kept, since nobody of the zone gives a lease.
+    await stage.flow(POISONED_MS);
+    stage.note(`sessions meanwhile: ${counted(stage.sitesSince(stage.faultAt ?? 0))}`);
     const heard = JSON.parse(impostor.stdout.toString().trim().split('\n').at(-1)?.replace(/^listening.*/u, '{}') ?? '{}') as { connections?: number; bytes?: number };
     stage.note(`the impostor had ${heard.connections ?? 0} connections and heard ${heard.bytes ?? 0} bytes`);
     stage.expect((heard.connections ?? 0) > 0, 'nobody came to the impostor: this has shown nothing');
@@ -69,7 +64,6 @@ const dns: Scenario = {
     await impostor.stop();
     await stage.relayedElsewhere([], 60_000, 'every office is relayed again');
   },
-  judge: directAllowed,
 };
 
 const redis: Scenario = {
