@@ -13,7 +13,7 @@ export { FLAT_HOURS, OFFICE_HOURS } from './plan/load-curve.ts';
 export type { PlanOutcome } from './plan/outcome.ts';
 export { PlanError } from './plan/plan-error.ts';
 export { planReport } from './plan/plan-report.ts';
-export { runPlan } from './plan/run-plan.ts';
+export { type PlanProgress, runPlan } from './plan/run-plan.ts';
 export { DEFAULT_COST, DEFAULT_PLAN_LIMITS, type Fault, MAX_AGENTS, MAX_CACHES, MAX_DURATION_MS, MAX_FAULTS, MAX_SITES, type PlanScenario, type SiteScenario } from './plan/scenario.ts';
 export { renderPage } from './report/page.ts';
 export type { Column, Fact, Plot, Report, Section, Series, Table } from './report/report.ts';

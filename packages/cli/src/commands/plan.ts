@@ -9,6 +9,7 @@ import { duration } from '../config/quantities.ts';
 import { CommandError, EXIT } from '../exit-codes.ts';
 import { requireWritable } from '../files/secret-file.ts';
 import { result, resultJson } from '../output.ts';
+import { planProgressLine } from './plan-progress.ts';
 
 /** What commander makes of the command line. */
 interface PlanOptions {
@@ -77,10 +78,12 @@ export function addPlanCommand(program: Command): void {
 async function plan(file: string | undefined, options: PlanOptions): Promise<void> {
   if (options.html !== undefined) requireWritable(options.html);
   const simulator = await import('@sekisho/simulator');
+  const line = planProgressLine();
   try {
     const scenario = scenarioOf(file, options);
-    const found = options.findServers ? simulator.findServers(scenario) : undefined;
-    const outcome = found?.outcome ?? simulator.runPlan(scenario);
+    const found = options.findServers ? simulator.findServers(scenario, { onProgress: (perSite, progress) => line.show(progress, perSite) }) : undefined;
+    const outcome = found?.outcome ?? simulator.runPlan(scenario, { onProgress: (progress) => line.show(progress) });
+    line.end();
     const plain = simulator.planReport(outcome, found?.scenario ?? scenario);
     const report: Report = found === undefined ? plain : { ...plain, summary: simulator.serversSummary(found) };
     if (options.html !== undefined) writeFileSync(options.html, simulator.renderPage(report));
@@ -88,6 +91,7 @@ async function plan(file: string | undefined, options: PlanOptions): Promise<voi
     else result(simulator.renderText(report));
     if (!outcome.answer.isEnough) process.exitCode = EXIT.failed;
   } catch (error) {
+    line.end();
     if (error instanceof simulator.PlanError) throw new CommandError(error.message, EXIT.usage);
     throw error;
   }

@@ -30,3 +30,14 @@ test('what an event asks for happens in the same run, the past at once; the rest
   queue.runUntil(200);
   expect(seen.at(-1)).toBe('later');
 });
+
+test('somebody who is asked now and then may end the run before its time', () => {
+  const queue = new EventQueue({ startMs: 0 });
+  for (let at = 1; at <= 20_000; at += 1) queue.at(at, () => {});
+  const asked: number[] = [];
+  expect(queue.runUntil(30_000, () => asked.push(queue.now) < 2)).toBe(false);
+  expect(asked).toEqual([8192, 16_384]);
+  expect([queue.now, queue.done]).toEqual([16_384, 16_384]);
+  expect(queue.runUntil(30_000)).toBe(true);
+  expect([queue.now, queue.done]).toEqual([30_000, 20_000]);
+});

@@ -8,6 +8,8 @@ interface Event {
 
 /** More events than this in one run would take minutes: the scenario is not one that can be answered in one. */
 const MAX_EVENTS = 200_000_000;
+/** So often somebody is asked whether to go on. */
+const ASK_EVERY = 8192;
 
 /** Virtual time: what is to happen, in order; what is due at the same moment in the order in which it was asked for. */
 export class EventQueue {
@@ -36,16 +38,22 @@ export class EventQueue {
     this.at(this.now + delayMs, run);
   }
 
-  /** @throws PlanError after MAX_EVENTS */
-  runUntil(endMs: number): void {
+  /**
+   * @param goesOn is asked every ASK_EVERY events
+   * @returns false when it has said no, and the time is that of the last event
+   * @throws PlanError after MAX_EVENTS
+   */
+  runUntil(endMs: number, goesOn: () => boolean = () => true): boolean {
     for (let next = this.#heap[0]; next !== undefined && next.atMs <= endMs; next = this.#heap[0]) {
       this.#pop();
       this.now = next.atMs;
       this.#done += 1;
       if (this.#done > MAX_EVENTS) throw new PlanError(`more than ${MAX_EVENTS} events: take fewer agents or a shorter time`);
       next.run();
+      if (this.#done % ASK_EVERY === 0 && !goesOn()) return false;
     }
     this.now = endMs;
+    return true;
   }
 
   #push(event: Event): void {

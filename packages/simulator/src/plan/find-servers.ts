@@ -1,7 +1,8 @@
 import { MAX_RELAYS } from '@sekisho/wire';
 import { LoadCurve } from './load-curve.ts';
-import type { PlanOutcome } from './outcome.ts';
-import { runPlan } from './run-plan.ts';
+import type { GivenUp, PlanOutcome } from './outcome.ts';
+import { whyNot } from './plan-report.ts';
+import { type PlanProgress, runPlan } from './run-plan.ts';
 import type { PlanScenario } from './scenario.ts';
 
 export interface ServersFound {
@@ -17,22 +18,30 @@ interface ServersTry {
   readonly perSite: number;
   readonly isEnough: boolean;
   readonly exceeded: readonly string[];
+  readonly givenUp: GivenUp | null;
+}
+
+export interface FindInit {
+  /** How far the run with so many servers at each site is. */
+  readonly onProgress?: (perSite: number, progress: PlanProgress) => void;
 }
 
 const HOUR_MS = 3_600_000;
+/** Some seconds: all that is asked of a number that is too small is why. One of a mesh with a place for everybody ends within its day. */
+const MAX_EVENTS_AFTER_NO = 1_000_000;
 
 /**
  * The least number of servers at each site that keeps every limit, also with the failures of the scenario; without any,
  * with the largest site dying in the busiest hour. Each server is like the first one of its site. More servers never make
  * anything worse, so the number is found by doubling and halving.
  */
-export function findServers(scenario: PlanScenario): ServersFound {
+export function findServers(scenario: PlanScenario, { onProgress }: FindInit = {}): ServersFound {
   const tried = scenario.faults.length > 0 ? scenario : inBusiestHour(scenario);
   const tries: ServersTry[] = [];
   const attempt = (perSite: number): { readonly outcome: PlanOutcome; readonly scenario: PlanScenario } => {
     const next = withServers(tried, perSite);
-    const outcome = runPlan(next);
-    tries.push({ perSite, ...outcome.answer });
+    const outcome = runPlan(next, { eventsAfterNo: MAX_EVENTS_AFTER_NO, onProgress: (progress) => onProgress?.(perSite, progress) });
+    tries.push({ perSite, ...outcome.answer, givenUp: outcome.givenUp });
     return { outcome, scenario: next };
   };
   let tooFew = 0;
@@ -58,10 +67,14 @@ export function findServers(scenario: PlanScenario): ServersFound {
 /** The answer in one sentence. */
 export function serversSummary({ perSite, tries, scenario }: ServersFound): string {
   const clients = `${scenario.agents.count.toLocaleString('en-US')} clients at ${scenario.sites.length} sites`;
-  if (perSite === undefined) return `For ${clients} no number of servers is enough: with ${MAX_RELAYS} at each site, ${tries.at(-1)?.exceeded.join('; ')}.`;
+  if (perSite === undefined) return `For ${clients} no number of servers is enough: with ${MAX_RELAYS} at each site, ${why(tries.at(-1))}.`;
   const fewer = tries.find((one) => one.perSite === perSite - 1);
-  const why = fewer === undefined ? '' : `; with ${fewer.perSite}, ${fewer.exceeded.join('; ')}`;
-  return `For ${clients}, ${perSite} ${perSite === 1 ? 'server' : 'servers'} at each site are enough, ${perSite * scenario.sites.length} in all${why}.`;
+  const butFewer = fewer === undefined ? '' : `; with ${fewer.perSite}, ${why(fewer)}`;
+  return `For ${clients}, ${perSite} ${perSite === 1 ? 'server' : 'servers'} at each site are enough, ${perSite * scenario.sites.length} in all${butFewer}.`;
+}
+
+function why(tried: ServersTry | undefined): string {
+  return tried === undefined ? '' : whyNot(tried);
 }
 
 function withServers(scenario: PlanScenario, perSite: number): PlanScenario {

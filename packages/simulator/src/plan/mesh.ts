@@ -79,6 +79,11 @@ export class Mesh {
     return this.#layout.relays;
   }
 
+  /** Agents without a relay to rely on: each of their sessions is a story of its own. */
+  get troubled(): number {
+    return this.#population.troubled;
+  }
+
   /** Agents whose lease names a relay of this site, or this one relay. */
   agentsAt(site: VirtualSite, relay?: VirtualRelay): number[] {
     return this.#population.where((agent) => {

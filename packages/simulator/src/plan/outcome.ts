@@ -11,6 +11,8 @@ export interface PlanOutcome {
   readonly startMs: number;
   readonly endMs: number;
   readonly answer: PlanAnswer;
+  /** Set when the run ended before its time: the answer was no, and agents without a relay made work without end. */
+  readonly givenUp: GivenUp | null;
   readonly phases: readonly Phase[];
   readonly moves: readonly Moves[];
   readonly sessions: SessionCounts;
@@ -23,6 +25,12 @@ export interface PlanOutcome {
 interface PlanAnswer {
   readonly isEnough: boolean;
   readonly exceeded: readonly string[];
+}
+
+export interface GivenUp {
+  readonly atMs: number;
+  /** Without a relay at that moment. */
+  readonly agents: number;
 }
 
 /** From one failure (or the beginning) to the next. */
@@ -148,7 +156,11 @@ export function phaseOf(
   };
 }
 
-export function outcomeOf(mesh: Mesh, scenario: PlanScenario, samples: readonly Sample[], phases: readonly Phase[]): PlanOutcome {
+export function outcomeOf(
+  mesh: Mesh,
+  scenario: PlanScenario,
+  { samples, phases, givenUp }: { readonly samples: readonly Sample[]; readonly phases: readonly Phase[]; readonly givenUp: GivenUp | null },
+): PlanOutcome {
   const { tally } = mesh;
   return {
     title: scenario.title,
@@ -157,6 +169,7 @@ export function outcomeOf(mesh: Mesh, scenario: PlanScenario, samples: readonly 
     startMs: scenario.startMs,
     endMs: scenario.startMs + scenario.durationMs,
     answer: answerOf(scenario, phases),
+    givenUp,
     phases,
     moves: mesh.watches.map((watch) => watch.result()),
     sessions: { relayed: tally.relayed, direct: sortedRecord(tally.direct), refused: sortedRecord(tally.refused), broken: tally.broken },

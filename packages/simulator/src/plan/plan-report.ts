@@ -1,5 +1,5 @@
 import type { Plot, Report, Section, Table } from '../report/report.ts';
-import type { Curve, Phase, PlanOutcome, RelayOutcome } from './outcome.ts';
+import type { Curve, GivenUp, Phase, PlanOutcome, RelayOutcome } from './outcome.ts';
 import type { Fault, PlanScenario } from './scenario.ts';
 import type { Moves } from './watch.ts';
 
@@ -17,13 +17,19 @@ export function planReport(outcome: PlanOutcome, scenario: PlanScenario): Report
 }
 
 /** The answer in one sentence. */
-export function planSummary({ relays, sites, agents, answer, phases }: PlanOutcome): string {
+export function planSummary({ relays, sites, agents, answer, givenUp, phases }: PlanOutcome): string {
   const mesh = `${count(relays.length)} ${relays.length === 1 ? 'server' : 'servers'} at ${count(sites.length)} ${sites.length === 1 ? 'site' : 'sites'}`;
   const [normal, ...later] = phases;
   const worst = later.reduce((most: Phase | undefined, phase) => (phase.clientsPeak > (most?.clientsPeak ?? -1) ? phase : most), undefined);
   const peaks = `at most ${count(normal?.clientsPeak ?? 0)} clients a server${worst === undefined ? '' : ` before the first failure, ${count(worst.clientsPeak)} after (${worst.faults.map(describeFault).join(', ')})`}`;
   if (answer.isEnough) return `${mesh} are enough for ${count(agents)} clients: ${peaks}.`;
-  return `${mesh} are NOT enough for ${count(agents)} clients: ${answer.exceeded.join('; ')} (${peaks}).`;
+  return `${mesh} are NOT enough for ${count(agents)} clients: ${whyNot({ ...answer, givenUp })} (${peaks}).`;
+}
+
+/** Which limits are exceeded, and by how much; of a run that was given up, by how much until then. */
+export function whyNot({ exceeded, givenUp }: { readonly exceeded: readonly string[]; readonly givenUp: GivenUp | null }): string {
+  const until = givenUp === null ? [] : [`given up at ${time(givenUp.atMs)}, when ${count(givenUp.agents)} clients had no server`];
+  return [...exceeded, ...until].join('; ');
 }
 
 export function describeFault(fault: Fault): string {

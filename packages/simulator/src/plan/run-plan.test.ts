@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'vitest';
+import { renderText } from '../report/text.ts';
 import type { PlanOutcome } from './outcome.ts';
 import { PlanError } from './plan-error.ts';
-import { runPlan } from './run-plan.ts';
-import type { PlanScenario } from './scenario.ts';
+import { planReport, planSummary } from './plan-report.ts';
+import { type PlanProgress, runPlan } from './run-plan.ts';
+import type { PlanScenario, SiteScenario } from './scenario.ts';
 import { minutes, siteNamed, smallScenario } from './testing/scenarios.ts';
 
 const down = (how: 'silent' | 'reset', atMs = minutes(5)) => ({ kind: 'siteDown', site: 'a', how, atMs }) as const;
@@ -184,6 +186,41 @@ describe('what failures do', () => {
     const { sessions, answer } = runPlan(smallScenario({ sites, durationMs: minutes(5) }));
     expect(Object.keys(sessions.refused)).toEqual(['FULL']);
     expect(answer.exceeded.some((text) => text.startsWith('sessions refused'))).toBe(true);
+  });
+});
+
+describe('a run that is lost', () => {
+  const full = (maxDevices: number): SiteScenario[] => ['a', 'b', 'c'].map((name) => siteNamed(name, { relays: siteNamed(name).relays.map((relay) => ({ ...relay, maxDevices })) }));
+  const limits = { ...smallScenario().limits, clientsPerServer: 70 };
+
+  test('ends when it has gone on for a while: agents without a place ask without end', () => {
+    const scenario = smallScenario({ limits, sites: full(80), faults: [down('silent', minutes(2))] });
+    const seen: PlanProgress[] = [];
+    const outcome = runPlan(scenario, { eventsAfterNo: 10_000, onProgress: (progress) => seen.push(progress) });
+    const { givenUp, phases, answer, series, endMs } = outcome;
+    expect(givenUp?.atMs).toBeGreaterThan(minutes(2));
+    expect(givenUp?.atMs).toBeLessThan(minutes(15));
+    expect(givenUp?.agents).toBe(120);
+    expect(phases.map(({ toMs }) => toMs)).toEqual([minutes(2), givenUp?.atMs]);
+    expect(series.atMs.at(-1)).toBe(givenUp?.atMs);
+    expect(answer).toMatchObject({ isEnough: false, exceeded: ['clients a server: 80, the limit is 70', expect.stringMatching(/^sessions refused/u)] });
+    expect(seen.length).toBeGreaterThan(1);
+    expect(seen.at(-1)).toMatchObject({ startMs: 0, endMs });
+    expect(planSummary(outcome)).toMatch(/the limit is 0; given up at 00:\d\d:\d\d, when 120 clients had no server \(/u);
+    expect(renderText(planReport(outcome, scenario))).toContain('given up');
+  });
+
+  test('may end while the agents still start', () => {
+    const agents = { ...smallScenario().agents, startSpreadMs: minutes(20) };
+    const { givenUp, phases, series } = runPlan(smallScenario({ agents, limits: { ...limits, clientsPerServer: 20 }, sites: full(25) }), { eventsAfterNo: 1000 });
+    expect(givenUp).toMatchObject({ atMs: 0 });
+    expect(phases).toMatchObject([{ fromMs: 0, toMs: 0, clientsPeak: 25 }]);
+    expect(series.atMs).toEqual([0]);
+  });
+
+  test('is not one in which everybody has a place, whatever limit it exceeds', () => {
+    const { givenUp, answer } = runPlan(smallScenario({ limits: { ...limits, clientsPerServer: 10 }, faults: [down('silent')] }), { eventsAfterNo: 0 });
+    expect([givenUp, answer.isEnough]).toEqual([null, false]);
   });
 });
 
