@@ -46,7 +46,8 @@ test('alive again after two good answers to probes, or one lease', () => {
   set.failed('a', 0, 'silent');
   set.good('a', 1000);
   expect(set.isAlive('a')).toBe(false);
-  expect([...set.candidates(1000)]).toEqual(['b']);
+  // Should the living not answer, it is asked all the same.
+  expect([...set.candidates(1000)]).toEqual(['b', 'a']);
   set.good('a', 2000);
   expect(set.isAlive('a')).toBe(true);
   set.failed('b', 0, 'silent');
@@ -71,6 +72,21 @@ test('what leaves the zone is forgotten', () => {
   expect(set.someAbsent).toBe(false);
   set.failed('a', 0, 'silent');
   expect([...set.candidates(1e9)]).toEqual(['b']);
+});
+
+test('one that has died often is asked for a lease as soon as any other, should nobody be alive', () => {
+  const set = new ManagerSet({ random: () => 0.5 }, { retry: { firstMs: 1000, maxMs: 60_000 } });
+  set.update(['a']);
+  const pauses: number[] = [];
+  for (let nowMs = 0; nowMs < 600_000; nowMs += 100_000) {
+    set.failed('a', nowMs, 'silent');
+    pauses.push(set.nextAskAtMs - nowMs);
+    expect([...set.candidates(nowMs)]).toEqual([]);
+    expect([...set.candidates(set.nextAskAtMs)]).toEqual(['a']);
+    set.leased('a', nowMs + 90_000, 'tokyo-1');
+  }
+  expect(new Set(pauses).size).toBe(1);
+  expect(pauses[0]).toBeLessThanOrEqual(1000);
 });
 
 test('one that dies again soon after it was back is probed less and less often, before it is back again', () => {

@@ -36,6 +36,8 @@ export interface ManagerHealth {
 type Failing = { -readonly [K in keyof Omit<ManagerHealth, 'state'>]: ManagerHealth[K] } & {
   /** How often it has died lately. */
   readonly deaths: number;
+  /** When it may be asked for a lease, should nobody be alive: what it did before is then no reason to let it wait longer. */
+  readonly askAtMs: number;
 };
 
 export interface ManagerSetInit {
@@ -92,8 +94,10 @@ export class ManagerSet {
     const before = this.#failing.get(address);
     const failures = (before?.failures ?? 0) + 1;
     const deaths = before?.deaths ?? this.#deathsBefore(address, nowMs) + 1;
-    const retryAtMs = nowMs + Math.max(leastPauseMs, pauseMs(failures + deaths - 1, this.#init.retry, this.#random));
-    this.#failing.set(address, { address, failures, goodAnswers: 0, retryAtMs, lastFailure: cause, deaths });
+    const after = (steps: number): number => nowMs + Math.max(leastPauseMs, pauseMs(steps, this.#init.retry, this.#random));
+    const askAtMs = after(failures);
+    const retryAtMs = deaths === 1 ? askAtMs : after(failures + deaths - 1);
+    this.#failing.set(address, { address, failures, goodAnswers: 0, retryAtMs, askAtMs, lastFailure: cause, deaths });
   }
 
   #deathsBefore(address: string, nowMs: number): number {
@@ -126,8 +130,8 @@ export class ManagerSet {
    * @param isLast those of the living who come after the others, because of what is known of their site
    */
   *candidates(nowMs: number, isLast: (site: string) => boolean = () => false): Generator<string, void, undefined> {
-    const due = [...this.#failing.values()].filter(({ retryAtMs }) => retryAtMs <= nowMs);
-    due.sort((a, b) => a.retryAtMs - b.retryAtMs);
+    const due = [...this.#failing.values()].filter(({ askAtMs }) => askAtMs <= nowMs);
+    due.sort((a, b) => a.askAtMs - b.askAtMs);
     const last: string[] = [];
     for (const address of inRandomOrder(this.#living, this.#random)) {
       const site = this.#sites.get(address);
@@ -176,6 +180,13 @@ export class ManagerSet {
     return soonest;
   }
 
+  /** When the first of the dead may be asked for a lease; Infinity when there is none. */
+  get nextAskAtMs(): number {
+    let soonest = Number.POSITIVE_INFINITY;
+    for (const { askAtMs } of this.#failing.values()) soonest = Math.min(soonest, askAtMs);
+    return soonest;
+  }
+
   get aliveCount(): number {
     return this.#addresses.length - this.#failing.size;
   }
@@ -195,7 +206,7 @@ export class ManagerSet {
     return this.#addresses.map((address) => {
       const failing = this.#failing.get(address);
       if (failing !== undefined) {
-        const { deaths: _deaths, ...health } = failing;
+        const { deaths: _deaths, askAtMs: _askAtMs, ...health } = failing;
         return { ...health, state: 'dead' };
       }
       return { address, state: 'alive', failures: 0, goodAnswers: 0, retryAtMs: 0, lastFailure: undefined };

@@ -172,7 +172,7 @@ export class Searches {
     const blockedUntilMs = leases.refused?.retryAtMs ?? Number.NEGATIVE_INFINITY;
     if (this.#plan !== undefined) return Math.max(this.#plan.atMs, blockedUntilMs);
     if (current !== undefined || managers.size === 0) return Number.POSITIVE_INFINITY;
-    const someoneAtMs = managers.aliveCount > 0 ? nowMs : managers.nextRetryAtMs(() => false);
+    const someoneAtMs = managers.aliveCount > 0 ? nowMs : managers.nextAskAtMs;
     return Math.max(someoneAtMs, blockedUntilMs);
   }
 
