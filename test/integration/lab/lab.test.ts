@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { namespacesAllowed } from '../../kit/netns.ts';
 import { Lab } from '../../lab/lab.ts';
-import { directAllowed, play, type Scenario, type ScenarioResult } from '../../lab/scenario.ts';
+import { play, type Scenario, type ScenarioResult } from '../../lab/scenario.ts';
 
 /** The lab in its short form, with two small sites and one office; `npm run lab` has all of it (docs/resilience.md). */
 
@@ -9,7 +9,7 @@ const reason = namespacesAllowed();
 let lab: Lab;
 
 beforeAll(async () => {
-  if (reason === undefined) lab = await Lab.create({ sites: 2, offices: 1, servers: 2, prometheus: false, ticketTtl: '10s' });
+  if (reason === undefined) lab = await Lab.create({ sites: 2, offices: 1, servers: 2, prometheus: false });
 }, 60_000);
 
 afterAll(async () => {
@@ -23,7 +23,7 @@ function run(scenario: Scenario): Promise<ScenarioResult> {
 /** Nothing of this may depend on how busy the machine is. */
 const well = { lost: 0, infectedDelivered: 0, altered: 0, refused: 0, abandoned: 0, problems: [] };
 
-test.skipIf(reason !== undefined)(`a site is killed at once, the next one's line is cut, all managers fall silent${reason === undefined ? '' : ` (skipped: ${reason})`}`, async () => {
+test.skipIf(reason !== undefined)(`a site is killed at once, the next one's line is cut${reason === undefined ? '' : ` (skipped: ${reason})`}`, async () => {
   const killed = await run({
     number: 1,
     name: 'killed',
@@ -51,21 +51,4 @@ test.skipIf(reason !== undefined)(`a site is killed at once, the next one's line
   expect(cut).toMatchObject({ ...well, direct: 0 });
   // The agent's budget, and what a busy machine adds.
   expect(cut.maxDecisionMs).toBeLessThan(8000);
-
-  const silent = await run({
-    number: 7,
-    name: 'managers silent',
-    async run(stage) {
-      stage.now('silent');
-      for (const site of lab.sites) site.pause(site.managers);
-      await stage.until('direct', 40_000, () => lab.offices.every((office) => office.lastSession()?.route === 'direct'));
-      stage.now('they go on');
-      for (const site of lab.sites) site.resume(site.managers);
-      await stage.relayedElsewhere([], 30_000);
-    },
-    judge: directAllowed,
-  });
-  expect(silent).toMatchObject(well);
-  expect(silent.direct).toBeGreaterThan(0);
-  expect(silent.stored).toBe(silent.accepted);
 });
