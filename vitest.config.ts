@@ -9,8 +9,6 @@ export default defineConfig({
           name: 'unit',
           include: ['packages/*/src/**/*.test.ts', 'test/rules/**/*.test.ts', 'test/bench/**/*.test.ts'],
           testTimeout: 20_000,
-          // As below: many use real sockets, processes and deadlines.
-          retry: 1,
           // Many of them wait for deadlines and not for a core.
           maxWorkers: 3,
           sequence: { groupOrder: 1 },

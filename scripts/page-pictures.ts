@@ -1,12 +1,11 @@
 // Makes the pictures of the status page for docs/pictures: a site with an hour of history, well and in trouble.
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RelayReport } from '@sekisho/wire';
 import type { Page } from 'playwright-core';
 import { PageSite, TOKEN } from '../test/integration/page/page-site.ts';
 import { Browser } from '../test/kit/browser.ts';
-import { palettePng } from './palette-png.ts';
 
 // Into another directory all of them, to be looked at.
 const isForDocuments = process.argv[2] === undefined;
@@ -121,6 +120,6 @@ async function withPage({ signIn = false, ...init }: Shot, work: (page: Page) =>
 
 async function save(page: Page, name: string): Promise<void> {
   const file = join(directory, `${name}.png`);
-  writeFileSync(file, palettePng(await page.screenshot()));
+  await page.screenshot({ path: file });
   console.log(file);
 }

@@ -1,11 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { MOVE_REASONS } from './moves.ts';
-import { type Behaviour, seeded, VirtualMesh } from './testing/virtual-mesh.ts';
+import { type Behaviour, good, seeded, silent, VirtualMesh } from './testing/virtual-mesh.ts';
 
 /** How an agent goes from one site to another. Managers are named by their site and a number: a1, a2, b1. */
 
-const good: Behaviour = { kind: 'lease', delayMs: 20 };
-const silent: Behaviour = { kind: 'silent' };
 const MINUTE_MS = 60_000;
 const REHOME_MS = 15 * MINUTE_MS;
 

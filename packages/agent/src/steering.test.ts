@@ -1,22 +1,12 @@
 import fc from 'fast-check';
 import { REFUSALS, type RefusalCode } from '@sekisho/wire';
 import { describe, expect, test } from 'vitest';
-import { type Behaviour, seeded, VirtualMesh } from './testing/virtual-mesh.ts';
-
-const good: Behaviour = { kind: 'lease', delayMs: 20 };
-const silent: Behaviour = { kind: 'silent' };
-
-function mesh(behaviours: Readonly<Record<string, Behaviour>>, seed = 1, init: ConstructorParameters<typeof VirtualMesh>[1] = {}): VirtualMesh {
-  const virtual = new VirtualMesh(seed, init);
-  virtual.zone = Object.keys(behaviours);
-  for (const [address, behaviour] of Object.entries(behaviours)) virtual.managers.set(address, behaviour);
-  return virtual;
-}
+import { type Behaviour, good, meshOf, seeded, silent, VirtualMesh } from './testing/virtual-mesh.ts';
 
 describe('silent managers', () => {
   test('one silent of three: a lease 300 ms later; from then on it costs nothing', () => {
     for (let seed = 1; seed <= 20; seed += 1) {
-      const virtual = mesh({ a: silent, b: good, c: good }, seed);
+      const virtual = meshOf({ a: silent, b: good, c: good }, seed);
       expect(virtual.runUntilLease(1000)).toBeLessThanOrEqual(5 + 300 + 20 + 1);
       const tookFirst = virtual.attempts[0]?.address === 'a';
       virtual.run(200);
@@ -29,7 +19,7 @@ describe('silent managers', () => {
   });
 
   test('all silent: direct when the budget is over, and the next client at once', () => {
-    const virtual = mesh({ a: silent, b: silent, c: silent });
+    const virtual = meshOf({ a: silent, b: silent, c: silent });
     virtual.run(100);
     expect(virtual.decide()).toEqual({ kind: 'wait' });
     expect(virtual.decideFinally()).toEqual({ kind: 'direct', reason: 'managers_silent' });
@@ -40,7 +30,7 @@ describe('silent managers', () => {
   });
 
   test('one comes back: relayed again in the background, within the longest pause', () => {
-    const virtual = mesh({ a: silent, b: silent });
+    const virtual = meshOf({ a: silent, b: silent });
     virtual.run(1_000_000);
     expect(virtual.decide().kind).toBe('direct');
     virtual.managers.set('b', good);
@@ -49,7 +39,7 @@ describe('silent managers', () => {
   });
 
   test('a dead one is probed with growing pauses and asked again only after two good answers', () => {
-    const virtual = mesh({ a: silent, b: good }, 7);
+    const virtual = meshOf({ a: silent, b: good }, 7);
     virtual.run(1000);
     virtual.run(600_000);
     const probes = virtual.attempts.filter(({ address, type }) => address === 'a' && type === 'probe');
@@ -63,134 +53,15 @@ describe('silent managers', () => {
   });
 
   test('identity failures count as silence', () => {
-    const virtual = mesh({ a: { kind: 'unreachable', delayMs: 1 } });
+    const virtual = meshOf({ a: { kind: 'unreachable', delayMs: 1 } });
     virtual.run(10);
     expect(virtual.decide()).toEqual({ kind: 'direct', reason: 'managers_silent' });
-  });
-});
-
-describe('DNS', () => {
-  test('empty from the start: direct, and out of it as soon as DNS knows a manager', () => {
-    const virtual = mesh({});
-    virtual.run(10);
-    expect(virtual.decide()).toEqual({ kind: 'direct', reason: 'dns_empty' });
-    virtual.zone = ['a'];
-    virtual.managers.set('a', good);
-    expect(virtual.runUntilLease(31_000)).toBeLessThan(31_000);
-  });
-
-  test('failing or empty later: the last addresses go on', () => {
-    const virtual = mesh({ a: good, b: good });
-    virtual.run(1000);
-    virtual.zone = undefined;
-    virtual.run(3_600_000);
-    expect(virtual.decide().kind).toBe('relayed');
-    virtual.zone = [];
-    virtual.breakCurrent();
-    virtual.run(1_200_000);
-    expect(virtual.decide().kind).toBe('relayed');
-  });
-
-  test('a manager that leaves the zone loses its agents within a TTL; the lease lives until there is another', () => {
-    const virtual = mesh({ a: good, b: good });
-    virtual.run(1000);
-    const left = virtual.steering.current!;
-    const stays = left === 'a' ? 'b' : 'a';
-    virtual.zone = [stays];
-    virtual.onStep = () => expect(virtual.decide().kind).toBe('relayed');
-    virtual.run(virtual.ttlMs + 2100);
-    expect(virtual.steering.current).toBe(stays);
-    expect(virtual.connections).toEqual([stays]);
-  });
-
-  test.each<Behaviour>([silent, { kind: 'unreachable', delayMs: 20 }, { kind: 'refuse', code: 'NO_RELAY', delayMs: 20 }])(
-    'it is kept while nobody of the zone gives a lease (%o), for who poisons DNS must not bring clients to go directly; and left when one does',
-    (poisoned) => {
-      const virtual = mesh({ a: good, b: poisoned });
-      virtual.zone = ['a'];
-      virtual.run(1000);
-      virtual.zone = ['b'];
-      virtual.onStep = () => expect(virtual.decide().kind).toBe('relayed');
-      virtual.run(3_600_000);
-      expect(virtual.steering.current).toBe('a');
-      // Not more often than others that are dead.
-      expect(virtual.attempts.filter(({ address }) => address === 'b').length).toBeLessThan(150);
-      virtual.managers.set('b', good);
-      virtual.run(300_000);
-      expect(virtual.steering.current).toBe('b');
-      expect(virtual.connections).toEqual(['b']);
-    },
-  );
-
-  test('the one that is kept dies: then there is nobody', () => {
-    const virtual = mesh({ a: good });
-    virtual.run(1000);
-    virtual.zone = ['b'];
-    virtual.run(virtual.ttlMs + 7100);
-    expect(virtual.steering.current).toBe('a');
-    virtual.managers.set('a', silent);
-    virtual.breakCurrent();
-    virtual.run(600_000);
-    expect(virtual.steering.current).toBeUndefined();
-    expect(virtual.decide()).toEqual({ kind: 'direct', reason: 'managers_silent' });
-  });
-
-  test('a search follows the zone: what is gone is neither asked nor listened to, what is new is asked', () => {
-    const virtual = mesh({ a: { kind: 'lease', delayMs: 2000 } }, 1, { zone: { ttlMinMs: 1000, ttlMaxMs: 1000, retryFirstMs: 1000 } });
-    virtual.zone = ['a', 'x', 'y'];
-    virtual.run(50);
-    virtual.zone = ['b', 'y'];
-    virtual.managers.set('b', { kind: 'lease', delayMs: 2000 });
-    virtual.run(1100);
-    const from = virtual.attempts.length;
-    expect(virtual.attempts.at(-1)?.address).toBe('b');
-    virtual.run(1800);
-    expect(virtual.steering.current).toBeUndefined();
-    virtual.run(400);
-    expect(virtual.steering.current).toBe('b');
-    for (const { address } of virtual.attempts.slice(from)) expect(['b', 'y']).toContain(address);
-  });
-
-  test('a new manager gets its share of the agents within a TTL', () => {
-    let moved = 0;
-    for (let seed = 1; seed <= 300; seed += 1) {
-      const virtual = mesh({ a: good, b: good }, seed);
-      virtual.run(1000);
-      virtual.zone = ['a', 'b', 'c'];
-      virtual.managers.set('c', good);
-      virtual.run(virtual.ttlMs + 2100);
-      if (virtual.steering.current === 'c') moved += 1;
-    }
-    expect(moved).toBeGreaterThan(70);
-    expect(moved).toBeLessThan(130);
-  });
-
-  test('a new manager that is broken or says no costs nobody a lease', () => {
-    for (const behaviour of [silent, { kind: 'refuse', code: 'DEVICE_REFUSED', delayMs: 5 }] as const) {
-      for (let seed = 1; seed <= 20; seed += 1) {
-        const virtual = mesh({ a: good }, seed);
-        virtual.run(1000);
-        virtual.zone = ['a', 'b'];
-        virtual.managers.set('b', behaviour);
-        virtual.onStep = () => expect(virtual.decide().kind).toBe('relayed');
-        virtual.run(200_000);
-        expect(virtual.steering.current).toBe('a');
-      }
-    }
-  });
-
-  test('nobody answers: the zone is looked up at the least TTL, since it may be about to change', () => {
-    const virtual = mesh({ a: silent });
-    virtual.ttlMs = 1_200_000;
-    virtual.run(300_000);
-    expect(virtual.lookUps.length).toBeGreaterThan(5);
-    expect(virtual.lookUps.length).toBeLessThan(12);
   });
 });
 
 describe('refusals', () => {
   test('a permanent one: nobody is asked to overrule it, the lease ends, never direct', () => {
-    const virtual = mesh({ a: { kind: 'refuse', code: 'DEVICE_REVOKED', delayMs: 5 }, b: { kind: 'refuse', code: 'DEVICE_REVOKED', delayMs: 5 } });
+    const virtual = meshOf({ a: { kind: 'refuse', code: 'DEVICE_REVOKED', delayMs: 5 }, b: { kind: 'refuse', code: 'DEVICE_REVOKED', delayMs: 5 } });
     virtual.run(2000);
     expect(virtual.decide()).toEqual({ kind: 'refuse', code: 'DEVICE_REVOKED' });
     expect(virtual.attempts.length).toBe(1);
@@ -200,7 +71,7 @@ describe('refusals', () => {
   });
 
   test('a refused device that is then cut off from all managers is not connected directly', () => {
-    const virtual = mesh({ a: { kind: 'refuse', code: 'DEVICE_REVOKED', delayMs: 5 } });
+    const virtual = meshOf({ a: { kind: 'refuse', code: 'DEVICE_REVOKED', delayMs: 5 } });
     virtual.run(1000);
     virtual.managers.set('a', silent);
     virtual.run(3_600_000);
@@ -212,7 +83,7 @@ describe('refusals', () => {
 
   test('on renewal, a permanent one ends the lease and a temporary one does not', () => {
     for (const [code, kind] of [['DEVICE_DISABLED', 'refuse'], ['RATE_LIMITED', 'relayed']] as const) {
-      const virtual = mesh({ a: good });
+      const virtual = meshOf({ a: good });
       virtual.run(1000);
       virtual.managers.set('a', { kind: 'refuse', code, delayMs: 5 });
       virtual.run(320_000);
@@ -222,23 +93,23 @@ describe('refusals', () => {
 
   test('NO_RELAY everywhere is absence; one that can is found at once', () => {
     const absent: Behaviour = { kind: 'refuse', code: 'NO_RELAY', delayMs: 5 };
-    const virtual = mesh({ a: absent, b: absent });
+    const virtual = meshOf({ a: absent, b: absent });
     virtual.run(30);
     expect(virtual.decide()).toEqual({ kind: 'direct', reason: 'managers_absent' });
-    const better = mesh({ a: absent, b: absent, c: good });
+    const better = meshOf({ a: absent, b: absent, c: good });
     expect(better.runUntilLease(1000)).toBeLessThan(60);
   });
 
   test('one that another manager may overrule: the others are asked, and if none gives a lease it holds', () => {
     const limited: Behaviour = { kind: 'refuse', code: 'RATE_LIMITED', delayMs: 5 };
-    expect(mesh({ a: limited, b: good }).runUntilLease(1000)).toBeLessThan(60);
-    const virtual = mesh({ a: limited, b: silent });
+    expect(meshOf({ a: limited, b: good }).runUntilLease(1000)).toBeLessThan(60);
+    const virtual = meshOf({ a: limited, b: silent });
     virtual.run(6000);
     expect(virtual.decide()).toEqual({ kind: 'refuse', code: 'RATE_LIMITED' });
   });
 
   test('failMode closed is never direct', () => {
-    const virtual = mesh({ a: silent }, 1, { failMode: 'closed' });
+    const virtual = meshOf({ a: silent }, 1, { failMode: 'closed' });
     virtual.onStep = () => expect(virtual.decide().kind).not.toBe('direct');
     virtual.run(100_000);
     expect(virtual.decide()).toEqual({ kind: 'refuse', code: 'NO_RELAY' });
@@ -247,7 +118,7 @@ describe('refusals', () => {
 
 describe('leases', () => {
   test('are renewed before they end, on the same manager', () => {
-    const virtual = mesh({ a: good, b: good });
+    const virtual = meshOf({ a: good, b: good });
     virtual.run(1000);
     const { current } = virtual.steering;
     virtual.onStep = () => expect(virtual.decide().kind).toBe('relayed');
@@ -257,7 +128,7 @@ describe('leases', () => {
   });
 
   test('outlive their manager: relayed until the end, then direct at once', () => {
-    const virtual = mesh({ a: good });
+    const virtual = meshOf({ a: good });
     virtual.run(1000);
     virtual.managers.set('a', silent);
     virtual.breakCurrent();
@@ -268,7 +139,7 @@ describe('leases', () => {
   });
 
   test('a lease that ends while its renewal is open is waited for, also after a time without the mesh', () => {
-    const virtual = mesh({ a: silent });
+    const virtual = meshOf({ a: silent });
     virtual.lease = { ttlMs: 2000, renewAfterMs: 2000 };
     virtual.run(6000);
     expect(virtual.decide().kind).toBe('direct');
@@ -282,7 +153,7 @@ describe('leases', () => {
   });
 
   test('however short a lease a manager gives, clients have a way in between, and it is asked no more than once a second', () => {
-    const virtual = mesh({ a: good });
+    const virtual = meshOf({ a: good });
     virtual.lease = { ttlMs: 1, renewAfterMs: 0 };
     virtual.run(1000);
     virtual.onStep = () => expect(virtual.decide().kind).toBe('relayed');
@@ -291,7 +162,7 @@ describe('leases', () => {
   });
 
   test('a renewal that is not answered: the manager is left for another', () => {
-    const virtual = mesh({ a: good, b: good });
+    const virtual = meshOf({ a: good, b: good });
     virtual.run(1000);
     const left = virtual.steering.current!;
     virtual.managers.set(left, silent);
@@ -302,7 +173,7 @@ describe('leases', () => {
   /** When each of a thousand agents asks its manager after it has lost a relay, and whether another was left to it. */
   const asksAfterLoss = (isUrgent: boolean): number[] =>
     Array.from({ length: 1000 }, (_, seed) => {
-      const virtual = mesh({ a: good }, seed);
+      const virtual = meshOf({ a: good }, seed);
       virtual.run(10_000);
       const from = virtual.attempts.length;
       virtual.steering.renewSoon(virtual.now, isUrgent);
@@ -325,7 +196,7 @@ describe('leases', () => {
   });
 
   test('the last one is lost while there seemed to be time: the manager is asked at once, and once', () => {
-    const virtual = mesh({ a: good });
+    const virtual = meshOf({ a: good });
     virtual.run(10_000);
     const from = virtual.attempts.length;
     virtual.steering.renewSoon(virtual.now, false);
@@ -338,7 +209,7 @@ describe('leases', () => {
 
   test('however urgent, not more often than the pauses allow', () => {
     for (let seed = 0; seed < 100; seed += 1) {
-      const virtual = mesh({ a: good }, seed);
+      const virtual = meshOf({ a: good }, seed);
       virtual.run(10_000);
       virtual.steering.renewSoon(virtual.now, true);
       virtual.run(100);
@@ -353,7 +224,7 @@ describe('leases', () => {
   });
 
   test('a relay in trouble: the manager is asked at once, then with growing pauses', () => {
-    const virtual = mesh({ a: good });
+    const virtual = meshOf({ a: good });
     virtual.run(10_000);
     const from = virtual.attempts.length;
     for (let i = 0; i < 6000; i += 1) {
@@ -367,7 +238,7 @@ describe('leases', () => {
   });
 
   test('trouble after a quiet time is new trouble: the pauses are short again', () => {
-    const virtual = mesh({ a: good });
+    const virtual = meshOf({ a: good });
     virtual.run(10_000);
     for (let i = 0; i < 1000; i += 1) {
       virtual.steering.renewSoon(virtual.now, true);
@@ -453,7 +324,7 @@ describe('whatever managers and DNS do', () => {
   test('with one good manager among dead ones, a lease takes at most a stagger for each, and the second time none', () => {
     fc.assert(
       fc.property(fc.nat(), fc.integer({ min: 0, max: 4 }), (seed, dead) => {
-        const virtual = mesh(Object.fromEntries(addresses.slice(0, dead + 1).map((address, i) => [address, i === dead ? good : silent])), seed);
+        const virtual = meshOf(Object.fromEntries(addresses.slice(0, dead + 1).map((address, i) => [address, i === dead ? good : silent])), seed);
         expect(virtual.runUntilLease(5000)).toBeLessThanOrEqual(5 + dead * 300 + 20 + 1);
         virtual.run(100);
         const firstTry = virtual.attempts.filter(({ type }) => type === 'ask').map(({ address }) => address);
@@ -471,7 +342,7 @@ describe('whatever managers and DNS do', () => {
 
 describe('settled', () => {
   test('with a manager and a lease, between look-ups and renewals', () => {
-    const virtual = mesh({ a: good, b: good });
+    const virtual = meshOf({ a: good, b: good });
     expect(virtual.steering.isSettled(virtual.now)).toBe(false);
     virtual.run(1000);
     expect(virtual.steering.isSettled(virtual.now)).toBe(true);
@@ -486,7 +357,7 @@ describe('settled', () => {
   });
 
   test('also while a dead manager is only waited for, which it names', () => {
-    const virtual = mesh({ a: silent, b: good }, 7);
+    const virtual = meshOf({ a: silent, b: good }, 7);
     virtual.run(10_000);
     expect(virtual.steering.dead).toEqual(['a']);
     let probing = 0;
@@ -502,7 +373,7 @@ describe('settled', () => {
   });
 
   test('not while trouble is remembered, with a refusal, or on the way to another manager', () => {
-    const trouble = mesh({ a: good });
+    const trouble = meshOf({ a: good });
     trouble.run(1000);
     trouble.steering.renewSoon(trouble.now, false);
     trouble.run(5000);
@@ -510,13 +381,13 @@ describe('settled', () => {
     trouble.run(12_000);
     expect(trouble.steering.isSettled(trouble.now)).toBe(true);
 
-    const refused = mesh({ a: good });
+    const refused = meshOf({ a: good });
     refused.run(1000);
     refused.managers.set('a', { kind: 'refuse', code: 'DEVICE_REFUSED', delayMs: 5 });
     refused.run(400_000);
     expect(refused.steering.isSettled(refused.now)).toBe(false);
 
-    const left = mesh({ a: good, b: good });
+    const left = meshOf({ a: good, b: good });
     left.run(1000);
     left.zone = [left.steering.current === 'a' ? 'b' : 'a'];
     left.run(60_000 - 1000 + 10);

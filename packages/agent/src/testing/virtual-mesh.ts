@@ -11,6 +11,9 @@ export type Behaviour =
   | { readonly kind: 'unreachable'; readonly delayMs: number }
   | { readonly kind: 'silent' };
 
+export const good: Behaviour = { kind: 'lease', delayMs: 20 };
+export const silent: Behaviour = { kind: 'silent' };
+
 /** Numbers from 0 up to 1, the same for the same seed (mulberry32). */
 export function seeded(seed: number): () => number {
   let state = seed >>> 0;
@@ -187,4 +190,12 @@ export class VirtualMesh {
     else if (behaviour.kind === 'lease') this.steering.leased(this.now, address, this.offer(address));
     else this.steering.refused(this.now, address, behaviour.code, 0);
   }
+}
+
+/** A mesh whose zone has these managers. */
+export function meshOf(behaviours: Readonly<Record<string, Behaviour>>, seed = 1, init: ConstructorParameters<typeof VirtualMesh>[1] = {}): VirtualMesh {
+  const virtual = new VirtualMesh(seed, init);
+  virtual.zone = Object.keys(behaviours);
+  for (const [address, behaviour] of Object.entries(behaviours)) virtual.managers.set(address, behaviour);
+  return virtual;
 }
