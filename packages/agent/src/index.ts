@@ -7,7 +7,7 @@ export { trace, type TraceStep } from './trace.ts';
 export { Steering } from './steering.ts';
 export type { Command, SteeringInit } from './steering-terms.ts';
 export type { Lease, LeaseOffer } from './lease-state.ts';
-export { newRelays, type RelayOfLease } from './lease-relays.ts';
+export { RaceEntrants } from './race-entrants.ts';
 export { LinkHealth } from './link-health.ts';
 export type { ManagerFailure } from './manager-set.ts';
 export { followsNewcomers } from './moves.ts';

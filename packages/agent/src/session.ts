@@ -6,8 +6,7 @@ import type { Clock } from './clock.ts';
 import type { AgentMetrics, Outcome, RouteTaken, SessionState } from './agent-metrics.ts';
 import { endpointText, refuseClient } from './client-socket.ts';
 import { DirectConnection, idleMsOf } from './direct.ts';
-import type { Lease } from './lease-state.ts';
-import { newRelays, type RelayOfLease } from './lease-relays.ts';
+import { RaceEntrants } from './race-entrants.ts';
 import { RelayLeg } from './relay-leg.ts';
 import { type ConnectionEnd, RelayedConnection } from './relayed.ts';
 import type { RelayLink } from './relay-link.ts';
@@ -44,12 +43,6 @@ export interface SessionInit {
   readonly timings: AgentTimings;
 }
 
-/**
- * A relay that is started again breaks a session that was about to begin once, and its successor perhaps once more; then the
- * same at another site. Relays of a new lease that join a race count as another one.
- */
-const MAX_RACES = 6;
-
 /** One client connection: how it goes, the relay or the destination that takes it, the bytes, the summary. */
 export class Session {
   readonly id: string;
@@ -59,12 +52,8 @@ export class Session {
   readonly #startedAtMs: number;
   readonly #deadlineMs: number;
   #timer: NodeJS.Timeout | undefined;
-  /** The newest that its race knows. */
-  #lease: Lease | undefined;
-  /** Those that the race may try. */
-  #relays: readonly RelayOfLease[] = [];
+  readonly #entrants = new RaceEntrants();
   #race: RelayRace | undefined;
-  #races = 0;
   #isSilenceTold = false;
   readonly #legs = new Map<number, RelayLeg>();
   #traffic: RelayedConnection | DirectConnection | undefined;
@@ -116,9 +105,7 @@ export class Session {
     this.state = 'connecting';
     if (route.kind === 'direct') return this.#goDirect(route.reason);
     if (route.kind === 'refuse') return this.#refuse(route.code);
-    this.#lease = route.lease;
-    this.#relays = route.relays.map((relay) => ({ lease: route.lease, relay }));
-    this.#races += 1;
+    this.#entrants.begin(route);
     this.#isSilenceTold = false;
     this.#race = new RelayRace({
       relays: route.relays.length,
@@ -136,17 +123,12 @@ export class Session {
     const now = clock.now();
     if (race?.verdict !== undefined || race === undefined || now >= this.#deadlineMs) return;
     // Every event asks every session that is about to begin: mostly there is nothing new.
-    if (steering.lease(now) === this.#lease) return;
+    if (steering.lease(now) === this.#entrants.lease) return;
     const route = steering.decide(now, pool.state);
     if (route.kind !== 'relayed') return;
-    this.#lease = route.lease;
     this.#isSilenceTold = false;
-    const added = this.#races < MAX_RACES ? newRelays(this.#relays, route) : [];
-    if (added.length > 0) {
-      this.#races += 1;
-      this.#relays = [...this.#relays, ...added];
-      race.extend(added.length);
-    }
+    const added = this.#entrants.join(route);
+    if (added > 0) race.extend(added);
     this.#stepRace(race);
   }
 
@@ -190,7 +172,7 @@ export class Session {
   /** What failed were the relays of an earlier lease. */
   #hasNewLease(nowMs: number): boolean {
     const route = this.#components.steering.decide(nowMs, this.#components.pool.state);
-    return route.kind === 'relayed' && route.lease !== this.#lease;
+    return route.kind === 'relayed' && route.lease !== this.#entrants.lease;
   }
 
   /** No relay has taken the session: whether to look again, because the lease is being renewed or a link made anew. */
@@ -198,7 +180,7 @@ export class Session {
     if (nowMs >= this.#deadlineMs) return false;
     const { steering, pool } = this.#components;
     const { kind } = steering.decide(nowMs, pool.state);
-    return kind === 'wait' || (kind === 'relayed' && this.#races < MAX_RACES);
+    return kind === 'wait' || (kind === 'relayed' && this.#entrants.mayRaceAgain);
   }
 
   #openLeg(race: RelayRace, index: number): void {
@@ -208,8 +190,8 @@ export class Session {
       // Those that are still open have not acknowledged the session.
       for (const leg of this.#legs.values()) pool.suspect(leg.link);
     }
-    const candidate = this.#relays[index];
-    const link = candidate === undefined ? undefined : pool.link(candidate.lease, candidate.relay);
+    const entrant = this.#entrants.at(index);
+    const link = entrant === undefined ? undefined : pool.link(entrant.lease, entrant.relay);
     if (link === undefined) return race.lost(index);
     // Through a link that is only being opened it would be more than a round trip.
     const askedAtMs = link.state === 'ready' ? this.#components.clock.now() : undefined;
@@ -345,7 +327,7 @@ export class Session {
         route: this.#route,
         reason: this.#reason,
         relay,
-        site: this.#link?.site ?? this.#lease?.site,
+        site: this.#link?.site ?? this.#entrants.lease?.site,
         code: this.#code,
         bytesUp,
         bytesDown,

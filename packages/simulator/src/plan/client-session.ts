@@ -1,4 +1,4 @@
-import { type AgentTimings, type DirectReason, type Lease, type LinkState, newRelays, RelayRace, type RelayOfLease, type Route, withoutMesh } from '@sekisho/agent';
+import { type AgentTimings, type DirectReason, type Lease, type LinkState, RaceEntrants, RelayRace, type Route, withoutMesh } from '@sekisho/agent';
 import { REFUSALS, type RefusalCode, type RelayAddress } from '@sekisho/wire';
 import type { AgentLinks, LegOutcome } from './agent-links.ts';
 import type { EventQueue } from './event-queue.ts';
@@ -20,18 +20,13 @@ export interface ClientSessionComponents {
   readonly onEnd: (end: SessionEnd, waitedMs: number) => void;
 }
 
-/** As often an agent begins one session anew. */
-const MAX_RACES = 6;
-
 /** One client connection of an agent that is not well: the agent's decisions and its race, in virtual time. */
 export class ClientSession {
   readonly #components: ClientSessionComponents;
   readonly #startedAtMs: number;
   readonly #deadlineMs: number;
   #state: 'deciding' | 'racing' | 'over' = 'deciding';
-  #lease: Lease | undefined;
-  #relays: readonly RelayOfLease[] = [];
-  #races = 0;
+  readonly #entrants = new RaceEntrants();
   #isSilenceTold = false;
   #current: RelayRace | undefined;
   /** Relays that were asked, and have neither connected nor said no. */
@@ -65,26 +60,19 @@ export class ClientSession {
     const race = this.#current;
     if (race?.verdict !== undefined || race === undefined || queue.now >= this.#deadlineMs) return;
     const route = decide(links.state, false);
-    if (route.kind !== 'relayed' || route.lease === this.#lease) return;
-    this.#lease = route.lease;
+    if (route.kind !== 'relayed' || route.lease === this.#entrants.lease) return;
     this.#isSilenceTold = false;
-    const added = this.#races < MAX_RACES ? newRelays(this.#relays, route) : [];
-    if (added.length > 0) {
-      this.#races += 1;
-      this.#relays = [...this.#relays, ...added];
-      race.extend(added.length);
-    }
+    const added = this.#entrants.join(route);
+    if (added > 0) race.extend(added);
     this.#step(race);
   }
 
-  #race({ lease, relays }: Extract<Route, { kind: 'relayed' }>): void {
+  #race(route: Extract<Route, { kind: 'relayed' }>): void {
     this.#state = 'racing';
-    this.#lease = lease;
-    this.#relays = relays.map((relay) => ({ lease, relay }));
+    this.#entrants.begin(route);
     this.#isSilenceTold = false;
-    this.#races += 1;
     const { queue, timings } = this.#components;
-    const race = new RelayRace({ relays: relays.length, startedAtMs: queue.now, ackTimeoutMs: timings.ackTimeoutMs, deadlineMs: this.#deadlineMs });
+    const race = new RelayRace({ relays: route.relays.length, startedAtMs: queue.now, ackTimeoutMs: timings.ackTimeoutMs, deadlineMs: this.#deadlineMs });
     this.#current = race;
     this.#asked.clear();
     this.#step(race);
@@ -109,7 +97,7 @@ export class ClientSession {
     } else {
       const route = decide(links.state, false);
       // Otherwise what failed were the relays of an earlier lease.
-      if (route.kind !== 'relayed' || route.lease === this.#lease) onTrouble();
+      if (route.kind !== 'relayed' || route.lease === this.#entrants.lease) onTrouble();
       this.#again();
     }
   }
@@ -119,7 +107,7 @@ export class ClientSession {
     const { queue, links, decide, failMode } = this.#components;
     if (queue.now < this.#deadlineMs) {
       const { kind } = decide(links.state, false);
-      if (kind === 'wait' || (kind === 'relayed' && this.#races < MAX_RACES)) {
+      if (kind === 'wait' || (kind === 'relayed' && this.#entrants.mayRaceAgain)) {
         this.#state = 'deciding';
         return this.decide();
       }
@@ -132,7 +120,7 @@ export class ClientSession {
     const { links } = this.#components;
     // Those that are still open have not acknowledged the session.
     if (index > 0) for (const earlier of this.#asked.values()) links.suspect(earlier);
-    const relay = this.#relays[index]?.relay;
+    const relay = this.#entrants.at(index)?.relay;
     const tell = (outcome: LegOutcome): void => {
       if (outcome === 'acked') return race.acked(index);
       if (race === this.#current) this.#asked.delete(index);
