@@ -1,4 +1,4 @@
-import { CONTROL_ALPN, type Message, type MessageName, PROTOCOL_VERSIONS, refusalCode } from '@sekisho/wire';
+import { CONTROL_ALPN, type Message, type MessageName, PROTOCOL_VERSIONS, refusalCode, type RelayReport } from '@sekisho/wire';
 import { ChannelError } from './channel-error.ts';
 import { ControlConnection } from './control-connection.ts';
 import { connectEndpoint, type ConnectInit } from './endpoint.ts';
@@ -18,7 +18,7 @@ export interface Answered {
   /** The wall clock of this machine, when the hello was sent and when its answer was there. */
   readonly askedAtMs: number;
   readonly answeredAtMs: number;
-  /** TCP, TLS and hello together. */
+  /** TCP, TLS, hello, and the ping to a relay together. */
   readonly tookMs: number;
 }
 
@@ -40,6 +40,11 @@ export interface Greeting {
   readonly tookMs: number;
 }
 
+/** A relay, which a ping makes say how it is. */
+export interface RelayGreeting extends Greeting {
+  readonly report: RelayReport;
+}
+
 const MAX_BUFFERED_BYTES = 16 * 1024;
 const SOFTWARE = 'sekisho';
 
@@ -48,6 +53,11 @@ const SOFTWARE = 'sekisho';
  * @throws ChannelError as connectEndpoint; TIMEOUT, PROTOCOL or CLOSED when it is connected and gives no answer
  */
 export async function sayHello(init: GreetInit, mac?: Buffer): Promise<Answered> {
+  const { answered } = await converse(init, mac, false);
+  return answered;
+}
+
+async function converse(init: GreetInit, mac: Buffer | undefined, withPing: boolean): Promise<{ answered: Answered; pong: Message | undefined }> {
   const startedAtMs = performance.now();
   const { promise: refused, reject } = Promise.withResolvers<never>();
   const socket = await connectEndpoint({ ...init, alpn: CONTROL_ALPN });
@@ -64,21 +74,17 @@ export async function sayHello(init: GreetInit, mac?: Buffer): Promise<Answered>
     },
   );
   try {
+    const leftMs = (): number => Math.max(1, init.timeoutMs - (performance.now() - startedAtMs));
     const askedAtMs = Date.now();
-    const timeoutMs = Math.max(1, init.timeoutMs - (performance.now() - startedAtMs));
     const hello = { type: 'hello', versions: Buffer.from(PROTOCOL_VERSIONS), software: SOFTWARE, avoid: [], ...(mac === undefined ? {} : { mac }) } as const;
-    const answer = await Promise.race([connection.ask<'hello'>(hello, timeoutMs), refused]);
+    const answer = await Promise.race([connection.ask<'hello'>(hello, leftMs()), refused]);
+    const answeredAtMs = Date.now();
     if (answer.type === 'grant' || answer.type === 'pong') throw new ChannelError('PROTOCOL', `the answer to hello is ${answer.type}`);
     if (peer?.identity?.kind !== 'server') throw new ChannelError('IDENTITY', 'the server showed no certificate');
-    return {
-      answer,
-      site: peer.identity.site,
-      role: peer.identity.role,
-      certificateExpiresAtMs: peer.expiresAtMs,
-      askedAtMs,
-      answeredAtMs: Date.now(),
-      tookMs: performance.now() - startedAtMs,
-    };
+    const { site, role } = peer.identity;
+    const pong = withPing && answer.type === 'welcome' ? await Promise.race([connection.ask<'ping'>({ type: 'ping' }, leftMs()), refused]) : undefined;
+    const tookMs = performance.now() - startedAtMs;
+    return { answered: { answer, site, role, certificateExpiresAtMs: peer.expiresAtMs, askedAtMs, answeredAtMs, tookMs }, pong };
   } finally {
     connection.close();
   }
@@ -89,7 +95,21 @@ export async function sayHello(init: GreetInit, mac?: Buffer): Promise<Answered>
  * @throws ChannelError as sayHello; PROTOCOL when it refuses, IDENTITY when its name for the site is not the certificate's
  */
 export async function greet(init: GreetInit): Promise<Greeting> {
-  const { answer, site, role, certificateExpiresAtMs, askedAtMs, answeredAtMs, tookMs } = await sayHello(init);
+  return greetingOf(await sayHello(init));
+}
+
+/**
+ * Asks a relay, at its control port, who and how it is.
+ * @throws ChannelError as greet; PROTOCOL when it answers without a report
+ */
+export async function greetRelay(init: GreetInit): Promise<RelayGreeting> {
+  const { answered, pong } = await converse(init, undefined, true);
+  const greeting = greetingOf(answered);
+  if (pong?.type !== 'pong' || pong.report === undefined) throw new ChannelError('PROTOCOL', 'it answers without a report');
+  return { ...greeting, report: pong.report };
+}
+
+function greetingOf({ answer, site, role, certificateExpiresAtMs, askedAtMs, answeredAtMs, tookMs }: Answered): Greeting {
   if (answer.type === 'refuse') throw new ChannelError('PROTOCOL', `refused: ${refusalCode(answer.code)}`);
   if (answer.type !== 'welcome') throw new ChannelError('PROTOCOL', `the answer to hello is ${answer.type}, not welcome`);
   if (answer.site !== site) throw new ChannelError('IDENTITY', `it says it is of site ${answer.site}, its certificate says ${site}`);

@@ -8,7 +8,7 @@ export {
   identityMismatch,
   secureContext,
 } from './endpoint.ts';
-export { type Answered, greet, type Greeting, type GreetInit, sayHello } from './greet.ts';
+export { type Answered, greet, type Greeting, type GreetInit, greetRelay, type RelayGreeting, sayHello } from './greet.ts';
 export { HeldBytes } from './held-bytes.ts';
 export { Listener, type ListenerHandler, type ListenerInit, type RejectReason, SELF_CHECK_ALPN } from './listener.ts';
 export { MuxConnection, type MuxConnectionHandler, type MuxConnectionInit } from './mux-connection.ts';
@@ -17,4 +17,4 @@ export { resetSocket } from './reset-socket.ts';
 export { SessionKeys } from './session-keys.ts';
 export { SessionStore } from './session-store.ts';
 export { Splice, type SpliceEnd, type SpliceOwner } from './splice.ts';
-export { type About, digestNumber, type WelcomeInit, welcomeMessage } from './welcome.ts';
+export { type About, CLOCK_DIFFERS_MS, digestNumber, type WelcomeInit, welcomeMessage } from './welcome.ts';

@@ -1,5 +1,8 @@
 import type { Message } from '@sekisho/wire';
 
+/** Clocks of two servers that are further apart are told of; tickets fail at 60 s. */
+export const CLOCK_DIFFERS_MS = 5000;
+
 /** What a server says of itself in a welcome besides its name. The digests say nothing of what they were made from. */
 export interface About {
   /** Of the software, such as `0.1.0`. */

@@ -1,4 +1,4 @@
-import type { About } from '@sekisho/channel';
+import { type About, CLOCK_DIFFERS_MS } from '@sekisho/channel';
 import { type Logger, printable } from '@sekisho/telemetry';
 import type { EventLog } from './event-log.ts';
 import type { Introduction } from './site-link.ts';
@@ -15,9 +15,6 @@ export interface DriftWatchComponents {
   readonly log: Logger;
   readonly events: EventLog;
 }
-
-/** Clocks further apart are told of; tickets fail at 60 s. */
-export const CLOCK_DIFFERS_MS = 5000;
 
 const NOTHING: ServerFacts = { software: null, config: null, clockOffsetMs: null };
 

@@ -1,11 +1,11 @@
 import type { Clamd, ClamdVersion } from '@sekisho/relay';
+import { DAY_MS } from '../files/days-left.ts';
 import type { PluginReport, Thresholds } from './plugin-report.ts';
 import { parseRange } from './range.ts';
 
 /** Days: freshclam brings new signatures each day. */
 const AGE_WARNING = parseRange('2');
 const AGE_CRITICAL = parseRange('7');
-const DAY_MS = 86_400_000;
 
 interface Scanner {
   readonly address: string;

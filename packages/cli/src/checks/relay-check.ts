@@ -1,4 +1,4 @@
-import { askRelay, type RelayAnswer } from './ask-relay.ts';
+import { greetRelay, type RelayGreeting } from '@sekisho/channel';
 import { measureCertificate } from './certificate-days.ts';
 import type { PluginReport, Thresholds } from './plugin-report.ts';
 import { parseRange } from './range.ts';
@@ -16,10 +16,10 @@ export async function checkRelay(
   { site, server, access }: { readonly site: Site; readonly server: Server; readonly access: SiteAccess },
   { timeoutMs, warning = LOAD_WARNING, critical }: { readonly timeoutMs: number } & Thresholds,
 ): Promise<void> {
-  let answer: RelayAnswer;
+  let answer: RelayGreeting;
   try {
     const expect = { role: 'relay', site: site.config.site } as const;
-    answer = await askRelay({ host: server.address, port: site.config.ports.relayControl, context: access.context, expect, timeoutMs });
+    answer = await greetRelay({ host: server.address, port: site.config.ports.relayControl, context: access.context, expect, timeoutMs });
   } catch (error) {
     report.problem('CRITICAL', `relay ${server.name} does not answer: ${error instanceof Error ? error.message : String(error)}`);
     return;
@@ -32,7 +32,7 @@ export async function checkRelay(
 }
 
 /** The largest of the relay's loads, in percent of the limit that site.yaml has for it. */
-function loadOf(site: Site, { loadPerCoreMilli, hottestCoreMilli, sessions, maxSessions, bytesPerSecond, bytesPerSecondLimit }: RelayAnswer['report']): number {
+function loadOf(site: Site, { loadPerCoreMilli, hottestCoreMilli, sessions, maxSessions, bytesPerSecond, bytesPerSecondLimit }: RelayGreeting['report']): number {
   const { maxLoadPerCore, maxHottestCore } = site.config.manager;
   const parts = [
     loadPerCoreMilli / MILLI / maxLoadPerCore,
@@ -50,7 +50,7 @@ interface RelayJudgement {
   readonly thresholds: Thresholds;
 }
 
-function judgeRelay(report: PluginReport, answer: RelayAnswer, { name, load, thresholds }: RelayJudgement): void {
+function judgeRelay(report: PluginReport, answer: RelayGreeting, { name, load, thresholds }: RelayJudgement): void {
   const { draining, unable, inspection, sessions, maxSessions, devices, bytesPerSecond, workers, workersWanted } = answer.report;
   report.fact(`relay ${name}: ${sessions} sessions of ${devices} devices`);
   if (unable !== undefined) report.problem('CRITICAL', `the relay cannot work: ${unable}`);

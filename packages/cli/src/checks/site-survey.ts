@@ -1,8 +1,7 @@
-import { connectEndpoint, greet, type GreetInit } from '@sekisho/channel';
+import { connectEndpoint, greet, type GreetInit, greetRelay } from '@sekisho/channel';
 import { printable } from '@sekisho/telemetry';
 import { CONTROL_ALPN, type RelayReport } from '@sekisho/wire';
 import type { Server, Site } from '../files/site.ts';
-import { askRelay } from './ask-relay.ts';
 import type { SiteAccess } from './site-access.ts';
 
 const SURVEYED_ROLES = ['manager', 'relay', 'auth'] as const;
@@ -58,10 +57,6 @@ async function survey(server: Server, role: SurveyedRole, init: GreetInit, acces
 const NOTHING = { software: null, config: null, clockOffsetMs: null, certificateExpiresAtMs: null, report: null } as const;
 
 async function ask(role: SurveyedRole, init: GreetInit, access: SiteAccess): Promise<Answer> {
-  if (role === 'relay') {
-    const { name, software, config, clockOffsetMs, certificateExpiresAtMs, report } = await askRelay(init);
-    return { name, software: printable(software), config: said(config), clockOffsetMs: clockOffsetMs ?? null, certificateExpiresAtMs, report };
-  }
   // Auth answers to managers only; that it is there and who it must be is seen all the same.
   if (role === 'auth' && access.role !== 'manager') {
     const socket = await connectEndpoint({ ...init, alpn: CONTROL_ALPN });
@@ -69,8 +64,9 @@ async function ask(role: SurveyedRole, init: GreetInit, access: SiteAccess): Pro
     socket.destroy();
     return { name: null, ...NOTHING, certificateExpiresAtMs: expiresAt === undefined ? null : Date.parse(expiresAt) };
   }
-  const { name, software, config, clockOffsetMs, certificateExpiresAtMs } = await greet(init);
-  return { name, software: printable(software), config: said(config), clockOffsetMs: clockOffsetMs ?? null, certificateExpiresAtMs, report: null };
+  const { report, ...greeting } = role === 'relay' ? await greetRelay(init) : { report: null, ...(await greet(init)) };
+  const { name, software, config, clockOffsetMs, certificateExpiresAtMs } = greeting;
+  return { name, software: printable(software), config: said(config), clockOffsetMs: clockOffsetMs ?? null, certificateExpiresAtMs, report };
 }
 
 function said(config: string | undefined): string | null {

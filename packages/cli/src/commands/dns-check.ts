@@ -1,6 +1,7 @@
+import { MAX_MANAGERS } from '@sekisho/agent';
 import { type Command, InvalidArgumentError } from 'commander';
 import { siteAccess } from '../checks/site-access.ts';
-import { dnsFindings, type DnsFinding, MAX_ADDRESSES } from '../dns/findings.ts';
+import { dnsFindings, type DnsFinding } from '../dns/findings.ts';
 import { type DnsServerPlace, type LookUp, lookUp, parseDnsServer, resolverAddress } from '../dns/look-up.ts';
 import { type Ask, askAsDevice, askAsServer, type Probe } from '../dns/probe.ts';
 import { CommandError, EXIT } from '../exit-codes.ts';
@@ -48,7 +49,7 @@ Examples:
     .action(async (name: string | undefined, options: DnsCheckOptions) => {
       const asker = await askerOf(name, options);
       const found = await lookUp(asker.name, asker.servers);
-      const probes = await Promise.all(found.addresses.toSorted().slice(0, MAX_ADDRESSES).map((address) => asker.ask(address)));
+      const probes = await Promise.all(found.addresses.toSorted().slice(0, MAX_MANAGERS).map((address) => asker.ask(address)));
       const findings = dnsFindings(asker.name, found, probes);
       const problems = findings.filter(({ level }) => level === 'problem').length;
       const { addresses: _, ...rest } = found;

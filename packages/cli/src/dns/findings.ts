@@ -1,3 +1,6 @@
+import { DEFAULT_TIMINGS, MAX_MANAGERS } from '@sekisho/agent';
+import { CLOCK_DIFFERS_MS } from '@sekisho/channel';
+import { CERTIFICATE_WARNING_DAYS } from '../files/days-left.ts';
 import type { LookUp } from './look-up.ts';
 import type { Probe, ProbeAnswer, ProbeFailure } from './probe.ts';
 
@@ -10,13 +13,9 @@ export interface DnsFinding {
 }
 
 /** Agents keep an answer no longer and no shorter, whatever its TTL says. */
-const MAX_TTL_S = 1200;
-const MIN_TTL_S = 30;
-/** As many addresses as an agent uses. */
-export const MAX_ADDRESSES = 1024;
-const CERTIFICATE_WARNING_DAYS = 30;
-/** Between clocks: the first is no NTP, the second fails tickets. */
-const CLOCK_WARNING_MS = 5000;
+const LONGEST_TTL_S = DEFAULT_TIMINGS.ttlMaxMs / 1000;
+const SHORTEST_TTL_S = DEFAULT_TIMINGS.ttlMinMs / 1000;
+/** Clocks so far apart fail tickets. */
 const CLOCK_PROBLEM_MS = 60_000;
 
 type Answered = Probe & ProbeAnswer;
@@ -39,12 +38,12 @@ function nameFindings(name: string, { addresses, ttlS, unanswered }: LookUp): Dn
     tell('problem', `DNS gives no answer for the ${unanswered.join(' and ')} records of ${name}: look at the DNS server. Agents go on with the addresses they know`);
   else if (addresses.length === 0)
     tell('problem', `${name} has no addresses: agents that start find no manager. Enter those of the sites' managers (sekisho site join)`);
-  if (ttlS !== undefined && ttlS > MAX_TTL_S)
+  if (ttlS !== undefined && ttlS > LONGEST_TTL_S)
     tell('warning', `the TTL is ${ttlS} s: agents look again after 20 min, other caches may not. 60 s is good, so that a site that leaves loses its agents soon`);
-  if (ttlS !== undefined && ttlS < MIN_TTL_S)
+  if (ttlS !== undefined && ttlS < SHORTEST_TTL_S)
     tell('warning', `the TTL is ${ttlS} s: agents look again after 30 s at the earliest. The TTL that a cache shows runs down; ask the zone's own server with --dns`);
-  if (addresses.length > MAX_ADDRESSES)
-    tell('warning', `${addresses.length} addresses: an agent uses the first ${MAX_ADDRESSES} of them in their order, and so does this check`);
+  if (addresses.length > MAX_MANAGERS)
+    tell('warning', `${addresses.length} addresses: an agent uses the first ${MAX_MANAGERS} of them in their order, and so does this check`);
   return found;
 }
 
@@ -70,7 +69,7 @@ function answerFindings({ address, certificateDays, clockOffsetMs }: Answered): 
   const found: DnsFinding[] = [];
   if (certificateDays < CERTIFICATE_WARNING_DAYS)
     found.push({ level: 'warning', about: address, text: `its certificate expires in ${certificateDays} days: make new keys for the site (sekisho site init) and restart it` });
-  if (clockOffsetMs !== null && Math.abs(clockOffsetMs) > CLOCK_WARNING_MS) {
+  if (clockOffsetMs !== null && Math.abs(clockOffsetMs) > CLOCK_DIFFERS_MS) {
     const seconds = `${clockOffsetMs > 0 ? '+' : ''}${Math.round(clockOffsetMs / 1000)} s`;
     const level = Math.abs(clockOffsetMs) > CLOCK_PROBLEM_MS ? 'problem' : 'warning';
     found.push({ level, about: address, text: `its clock is ${seconds} from ours: look at NTP there and here; tickets fail when clocks of a site are a minute apart` });

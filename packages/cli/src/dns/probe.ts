@@ -1,6 +1,7 @@
 import { ChannelError, type Credentials, greet, type GreetInit, type Greeting, sayHello, secureContext } from '@sekisho/channel';
 import { printable } from '@sekisho/telemetry';
 import { macBytes, refusalCode, ticketTimes } from '@sekisho/wire';
+import { daysLeft } from '../files/days-left.ts';
 
 /** One address of the managers' name, asked. What a server said of itself is printable. */
 export type Probe = { readonly address: string; readonly tookMs: number } & (ProbeAnswer | ProbeFailure);
@@ -37,7 +38,6 @@ export interface AskInit {
   readonly timeoutMs: number;
 }
 
-const DAY_MS = 86_400_000;
 
 /** Asks as a server of the mesh does. */
 export function askAsServer(context: GreetInit['context'], init: AskInit): Ask {
@@ -58,7 +58,7 @@ export function askAsDevice(credentials: Credentials, mac: string, init: AskInit
         ok: true,
         site,
         manager: printable(answer.manager),
-        certificateDays: daysUntil(certificateExpiresAtMs),
+        certificateDays: daysLeft(certificateExpiresAtMs, Date.now()),
         clockOffsetMs: Math.round(issuedAtMs - (askedAtMs + answeredAtMs) / 2),
         software: null,
         config: null,
@@ -97,15 +97,11 @@ function fromGreeting({ site, name, certificateExpiresAtMs, clockOffsetMs, softw
     ok: true,
     site,
     manager: printable(name),
-    certificateDays: daysUntil(certificateExpiresAtMs),
+    certificateDays: daysLeft(certificateExpiresAtMs, Date.now()),
     clockOffsetMs: clockOffsetMs ?? null,
     software: printable(software),
     config: words(config),
     stack: words(stack),
     relays: null,
   };
-}
-
-function daysUntil(atMs: number): number {
-  return Math.floor((atMs - Date.now()) / DAY_MS);
 }

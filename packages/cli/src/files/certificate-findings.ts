@@ -3,14 +3,12 @@ import { existsSync } from 'node:fs';
 import { type Credentials, identityOf } from '@sekisho/channel';
 import type { ServerRole } from '@sekisho/wire';
 import { CommandError } from '../exit-codes.ts';
+import { CERTIFICATE_WARNING_DAYS, DAY_MS, daysLeft } from './days-left.ts';
 import type { Finding } from './machine.ts';
 import { checkOutbreakFiles } from './outbreak-access.ts';
 import { readCredentials, readTicketKey, readTicketPublicKeys } from './site-keys.ts';
 import type { Server, Site } from './site.ts';
 
-const DAY_MS = 86_400_000;
-/** A site has so long to bring new certificates. */
-const WARN_BEFORE_MS = 30 * DAY_MS;
 
 /** Checks the keys and certificates that a server's roles and its store need: there, private, of this site, and not expired. */
 export function certificateFindings(site: Site, server: Server, nowMs: number): Finding[] {
@@ -74,8 +72,8 @@ function certificateProblem({ caPem, certPem, keyPem }: Credentials, wanted: Wan
 }
 
 function expiry(certificate: X509Certificate, nowMs: number, tell: (days: number) => void): void {
-  const leftMs = Date.parse(certificate.validTo) - nowMs;
-  if (leftMs < WARN_BEFORE_MS) tell(Math.floor(leftMs / DAY_MS));
+  const endsAtMs = Date.parse(certificate.validTo);
+  if (endsAtMs - nowMs < CERTIFICATE_WARNING_DAYS * DAY_MS) tell(daysLeft(endsAtMs, nowMs));
 }
 
 function renewal(site: Site): string {

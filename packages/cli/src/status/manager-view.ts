@@ -1,3 +1,4 @@
+import { CLOCK_DIFFERS_MS } from '@sekisho/channel';
 import type { ManagerStatus, RedundancyStatus } from '@sekisho/manager';
 import { printable } from '@sekisho/telemetry';
 import { type Cell, paint, table } from '../output.ts';
@@ -7,8 +8,6 @@ import { wrapped } from './wrapped.ts';
 const EVENTS_SHOWN = 8;
 const EVENT_WIDTH = 16;
 const TIME_CHARS = 19;
-/** Clocks further apart are shown; tickets fail at 60 s. */
-const CLOCK_DIFFERS_MS = 5000;
 const SECOND_MS = 1000;
 
 /** What one manager sees of its site, for people. */

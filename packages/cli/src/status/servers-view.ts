@@ -1,11 +1,10 @@
+import { CLOCK_DIFFERS_MS } from '@sekisho/channel';
 import { odd, type Surveyed } from '../checks/site-survey.ts';
+import { CERTIFICATE_WARNING_DAYS, daysLeft } from '../files/days-left.ts';
 import { type Cell, table } from '../output.ts';
 import { signed } from './manager-view.ts';
 
-const DAY_MS = 86_400_000;
 const DIGEST_CHARS = 8;
-const CLOCK_DIFFERS_MS = 5000;
-const CERTIFICATE_WARNING_DAYS = 30;
 
 /** Every role of every server of the site, as this server sees them over the network: no manager is needed for that. */
 export function serversView(surveyed: readonly Surveyed[], nowMs: number): string {
@@ -20,7 +19,7 @@ function row(one: Surveyed, isDifferent: boolean, nowMs: number): Cell[] {
   const { server, role, up, config, clockOffsetMs, certificateExpiresAtMs, report } = one;
   const digest = config?.slice(0, DIGEST_CHARS) ?? '-';
   const clock = clockOffsetMs === null ? '-' : signed(clockOffsetMs);
-  const days = certificateExpiresAtMs === null ? undefined : Math.floor((certificateExpiresAtMs - nowMs) / DAY_MS);
+  const days = certificateExpiresAtMs === null ? undefined : daysLeft(certificateExpiresAtMs, nowMs);
   return [
     server,
     role,

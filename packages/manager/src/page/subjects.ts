@@ -1,4 +1,4 @@
-import { CLOCK_DIFFERS_MS } from '../drift-watch.ts';
+import { CLOCK_DIFFERS_MS } from '@sekisho/channel';
 import { missingScanners, STATE_WORDS, worstFirst } from './relay-advice.ts';
 import type { ShownStatus } from './shown-status.ts';
 
