@@ -85,6 +85,9 @@ async function converse(init: GreetInit, mac: Buffer | undefined, withPing: bool
     const pong = withPing && answer.type === 'welcome' ? await Promise.race([connection.ask<'ping'>({ type: 'ping' }, leftMs()), refused]) : undefined;
     const tookMs = performance.now() - startedAtMs;
     return { answered: { answer, site, role, certificateExpiresAtMs: peer.expiresAtMs, askedAtMs, answeredAtMs, tookMs }, pong };
+  } catch (error) {
+    // Its own words are of what was left of the time.
+    throw error instanceof ChannelError && error.code === 'TIMEOUT' ? new ChannelError('TIMEOUT', `no answer within ${init.timeoutMs} ms`) : error;
   } finally {
     connection.close();
   }
